@@ -196,7 +196,7 @@ def main(other: str, rounds: str = str(ROUNDS), *chosen: str) -> int:
     trees = [Path(other).resolve(), ROOT]
     for tree in trees:
         compile_code(tree)
-    compiled = all((tree / "build" / "compiled").is_dir() for tree in trees)
+    compiled = all(any((tree / "build" / "compiled").glob("sidecars/ambassador/**/*.so")) for tree in trees)
     with tempfile.TemporaryDirectory() as name, Threads(("127.0.0.1", 0), Origin) as origin:
         threading.Thread(target=origin.serve_forever, daemon=True).start()
         known = Cases(Path(name), origin.server_address[1]).all()
