@@ -19,7 +19,7 @@ import logging
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sidecars.chassis import admin_server
 from sidecars.chassis.runtime import lifecycle, logs
@@ -63,13 +63,13 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     statistics = Statistics(time.time())
     publisher = Publisher(settings, statistics, context.health)
     stop = threading.Event()
-    _require_threads()
     async with admin_server.serve(
         settings, context.health, lambda: _metrics(statistics), publisher.status, picture=_picture
     ):
-        work = asyncio.create_task(asyncio.to_thread(publisher.run, stop))
+        work = _begin(publisher, stop)
         signalled = asyncio.create_task(context.stopping.wait())
-        await asyncio.wait({work, signalled}, return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [work, signalled]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         signalled.cancel()
         await work
@@ -90,11 +90,13 @@ def _picture() -> Picture:
     return PICTURE
 
 
-def _require_threads() -> None:
-    trial = threading.Thread(target=int)
+def _begin(publisher: Publisher, stop: threading.Event) -> asyncio.Future[None]:
+    """Let the publisher run in a second thread. Raises IOFailed if there can be none.
+
+    No other thread is started before, as a trial: at a limit of two it could still be there.
+    """
     try:
-        trial.start()
-        trial.join()  # the next thread may be one too many while it ends
+        return asyncio.get_running_loop().run_in_executor(None, publisher.run, stop)
     except RuntimeError:  # "can't start new thread" has no class of its own
         raise IOFailed(
             "WARCOPIER_WATCH=true: it works in a second thread, and there may be no more threads: raise the limit of"
