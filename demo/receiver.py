@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Self
 
 from aiohttp import web
+
+from demo.loopback import LoopbackServer
 
 LARGEST = 16 * 1024 * 1024  # bytes of a batch
 
 
-class Receiver:
+class Receiver(LoopbackServer):
     """Keeps the id and message of each delivered event, while its async context lasts.
 
     While `broken` it answers 503 and keeps nothing. While `silent` it keeps the events but sends no response.
@@ -24,20 +25,9 @@ class Receiver:
         self.kept_silently = 0
         self.received: Counter[str] = Counter()  # message -> times
         self.ids: Counter[str] = Counter()
-        self.url = ""
         app = web.Application(client_max_size=LARGEST)
         app.router.add_post("/", self._take)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-
-    async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}/"
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        await self._runner.cleanup()
+        super().__init__(app, grace=1.0)
 
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()

@@ -7,87 +7,47 @@ GET /events    the story as server-sent events, from its beginning or from the e
 from __future__ import annotations
 
 import asyncio
-import base64
-import contextlib
-import hashlib
-import ipaddress
-import re
 from pathlib import Path
-from typing import Self
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from demo.loopback import LoopbackServer
 from demo.page.history import History
+from sidecars.chassis.http import host_header
+from sidecars.chassis.page import policy
 
 HEARTBEAT = 10.0  # seconds without an event, until a comment says that the connection lives
 CLIENTS = 32  # streams at a time; further ones get 503
 GRACE = 2.0  # seconds that a client has to read the end of the story; one that does not read must not hold the demo
-PAGE = (Path(__file__).parent / "page.html").read_bytes()
+PAGE = (Path(__file__).parent / "page.html").read_text()
 
 
-def policy(page: bytes) -> str:
-    """Return the Content-Security-Policy: the style and the script in this page, and requests to its own origin."""
-    hashes = {}
-    for element in (b"style", b"script"):
-        (content,) = re.findall(rb"<%b>(.*?)</%b>" % (element, element), page, re.DOTALL)
-        hashes[element] = base64.b64encode(hashlib.sha256(content).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{hashes[b'style']}'; script-src 'sha256-{hashes[b'script']}'; "
-        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
-COMMON = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-HEADERS = COMMON | {"Content-Security-Policy": policy(PAGE)}
-
-
-def is_local(host: str) -> bool:
-    """Return True if a Host header names localhost or an address. Another name may be a rebound one of DNS."""
-    name = re.sub(r":\d*$", "", host).strip("[]")
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(name)
-        return True
-    return name.lower() == "localhost"
+COMMON = {"Cache-Control": "no-store", **policy.SAFE}
+HEADERS = {**COMMON, **policy.headers(PAGE, images="data:")}  # its icon is one
 
 
 @web.middleware
 async def only_local_names(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if not is_local(request.headers.get("Host", "")):
+    if not host_header.is_address(request.headers.get("Host", "")):
         return web.Response(status=403, text="open the page by its address, or as localhost\n", headers=COMMON)
     return await handler(request)
 
 
-class PageServer:
+class PageServer(LoopbackServer):
     """Serves a history while its async context lasts. `url` is where."""
 
     def __init__(self, history: History) -> None:
         self._history = history
         self._streams = 0
-        self.url = ""
         app = web.Application(middlewares=[only_local_names])
         app.router.add_get("/", self._page)
         app.router.add_get("/events", self._events, allow_head=False)
         # A client that goes away ends its stream at once, and not at the next heartbeat.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE, handler_cancellation=True)
-
-    async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}/"
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        await self._runner.cleanup()
+        super().__init__(app, grace=GRACE, handler_cancellation=True)
 
     async def _page(self, _request: web.Request) -> web.Response:
-        return web.Response(body=PAGE, content_type="text/html", charset="utf-8", headers=HEADERS)
+        return web.Response(text=PAGE, headers=HEADERS)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         history = self._history

@@ -16,7 +16,7 @@ _MOST = 30  # parts of a picture, and columns of a table
 
 @dataclass(frozen=True)
 class PageData:
-    """What a page has been made of. `has_siblings` is True if the sidecar answers `/siblings`."""
+    """The content of a page. `has_siblings` is True if the sidecar answers `/siblings`."""
 
     picture: Picture
     status: Mapping[str, Any]

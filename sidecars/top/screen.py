@@ -39,7 +39,7 @@ _SCROLL = {
 
 
 class Screen:
-    """What is shown: the sidecars, and the number of lines above the first one that is visible."""
+    """The state of the screen: the sidecars, and the number of lines above the first one that is visible."""
 
     def __init__(self, watched: Sequence[Watched]) -> None:
         self._watched = watched

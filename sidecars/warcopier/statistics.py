@@ -1,4 +1,4 @@
-"""What a copier that watches counts: its runs, and the artifacts that it has published. Plain values, no I/O."""
+"""The counts of a copier that watches: its runs, and the artifacts that it has published. Plain values, no I/O."""
 
 from __future__ import annotations
 

@@ -10,30 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, Group
 
-from sidecars.chassis.page.picture import Column, Picture, Table, Words
+from sidecars.chassis.page.picture import KINDS, Column, Picture, Table, Words
 from sidecars.top.drawing import drawn, sparkline
 from sidecars.top.watched import Watched
 from tests.support import examples
 
-KINDS = (
-    "text",
-    "state",
-    "count",
-    "rate",
-    "bytes",
-    "seconds",
-    "share",
-    "rate-share",
-    "bar",
-    "spark",
-    "rate-spark",
-    "p99-spark",
-    "digest",
-    "list",
-)
 PICTURE = Picture(
     Words("Ledger", "ledger"),
-    Table("Files", "files.*", (Column("File", "key:0"), *(Column(kind, "value", kind) for kind in KINDS))),  # type: ignore[arg-type] # each is a kind
+    Table("Files", "files.*", (Column("File", "key:0"), *(Column(kind, "value", kind) for kind in sorted(KINDS)))),  # type: ignore[arg-type] # each is a kind
 )
 
 

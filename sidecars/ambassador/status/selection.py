@@ -1,4 +1,4 @@
-"""Which endpoints `/status` lists, if there are many: the worst ones. No I/O.
+"""The choice of the endpoints that `/status` lists, if there are many: the worst ones. No I/O.
 
 A page with thousands of endpoints would stop the event loop while it is made, and nobody could read it. `/metrics` has
 them all.

@@ -9,7 +9,8 @@ One description, two interpreters: the script of `page.html` in a browser, and `
 Begin with `picture`, which has the kinds of values.
 
 picture      the description: Picture, Table, Column, Words
-document     the HTML file, its data block and its headers (Content-Security-Policy by hashes)
+document     the HTML file, and its data block
+policy       its header fields (Content-Security-Policy by hashes)
 outline      the same tables as plain HTML, once
 values       paths, and values as text. The script has the same rules
 page.html    the browser's part

@@ -1,13 +1,11 @@
 """The HTML file of the page: the chassis' part, the sidecar's picture, and the status of now.
 
-`page.html` is made of the sources in tools/page. The hashes of the Content-Security-Policy are those of its style and
-its script. Nothing else may run, load or be submitted; a picture and a status are data, in a block that is no script.
+`page.html` is made of the sources in tools/page. Its style and its script alone are allowed (`policy`): a picture and a
+status are data, in a block that is no script.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import pkgutil
 import re
@@ -16,6 +14,7 @@ from functools import cache
 from html import escape
 from typing import Any
 
+from sidecars.chassis.page import policy
 from sidecars.chassis.page.outline import PROCESS, graded, outline, sentence, why
 from sidecars.chassis.page.picture import STATES, Picture
 
@@ -57,25 +56,4 @@ def template() -> str:
 @cache
 def headers() -> Mapping[str, str]:
     """Return the header fields of the page, but for those of every response."""
-    policy = {
-        "default-src": "'none'",
-        "script-src": _hash("script"),
-        "style-src": _hash("style"),
-        "connect-src": "'self'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "frame-ancestors": "'none'",
-    }
-    return {
-        "Content-Type": "text/html; charset=utf-8",
-        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cross-Origin-Resource-Policy": "same-origin",
-    }
-
-
-def _hash(element: str) -> str:
-    """Return the source expression for the only element of this name without attributes (CSP level 3, 2.3.1)."""
-    [inside] = re.findall(rf"<{element}>(.*?)</{element}>", template(), re.DOTALL)
-    return f"'sha256-{base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()}'"
+    return policy.headers(template())

@@ -126,7 +126,7 @@ def test_the_policy_allows_this_style_and_this_script_by_their_hashes_and_nothin
     for name, block in (("style-src", "style"), ("script-src", "script")):
         digest = hashlib.sha256(page.blocks[block].encode()).digest()
         assert policy.pop(name) == f"'sha256-{base64.b64encode(digest).decode()}'"
-    none = ("default-src", "base-uri", "form-action", "frame-ancestors")
+    none = ("default-src", "img-src", "base-uri", "form-action", "frame-ancestors")
     assert policy == {"connect-src": "'self'", **dict.fromkeys(none, "'none'")}
 
 

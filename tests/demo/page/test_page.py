@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 
 from demo.events import PARTS, STATES, WAYS
-from demo.page.server import PAGE, policy
-
-TEXT = PAGE.decode()
+from demo.page.server import PAGE as TEXT
 
 
 def keys(table: str) -> set[str]:
@@ -44,9 +42,3 @@ def test_the_page_names_no_other_host_and_makes_no_markup_from_text() -> None:
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|new Function|\bstyle=|\bon\w+=", TEXT
     )
-
-
-def test_a_change_of_the_script_changes_what_is_allowed() -> None:
-    page = b"<style>a{}</style><script>1</script>"
-    assert policy(page) != policy(page.replace(b"1", b"2"))
-    assert policy(page) != policy(page.replace(b"a{}", b"b{}"))

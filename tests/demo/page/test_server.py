@@ -14,7 +14,7 @@ import pytest
 from demo.events import Ended, Said
 from demo.page import server as module
 from demo.page.history import History
-from demo.page.server import PageServer, is_local
+from demo.page.server import PageServer
 from demo.stage import until
 
 PATIENCE = 60.0  # seconds; far more than anything takes, for busy machines
@@ -164,25 +164,6 @@ async def test_the_page_may_run_its_own_script_and_style_and_ask_its_own_server_
     assert response.headers["x-content-type-options"] == "nosniff"
     assert response.headers["referrer-policy"] == "no-referrer"
     assert response.headers["cache-control"] == "no-store"
-
-
-HOSTS = {
-    "127.0.0.1": True,
-    "127.0.0.1:8080": True,
-    "[::1]:8080": True,
-    "localhost:1": True,
-    "LOCALHOST": True,
-    "10.0.0.7:80": True,
-    "": False,
-    "evil.example": False,
-    "localhost.evil.example": False,
-    "127.0.0.1.evil.example:8080": False,
-}
-
-
-@pytest.mark.parametrize(("host", "allowed"), HOSTS.items())
-def test_a_host_is_localhost_or_an_address_because_another_name_may_be_rebound(host: str, allowed: bool) -> None:  # noqa: FBT001 - a row of the table
-    assert is_local(host) is allowed
 
 
 @pytest.mark.parametrize("path", ["/", "/events"])
