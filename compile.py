@@ -24,7 +24,13 @@ ROOT = Path(__file__).resolve().parent
 
 # The packages of a sidecar that each request passes through. All their modules are compiled together: only modules of
 # one compilation call each other without Python between them.
-COMPILED = {"ambassador": ("http", "balancing", "upstream", "proxy")}
+COMPILED = {
+    "ambassador": (
+        *("http2", "http", "routing", "admission", "balancing"),
+        *("upstream", "upstream.http2", "proxy", "proxy.grpc", "proxy.beside", "proxy.identity", "proxy.observed"),
+        *("proxy.postgres", "proxy.routed"),
+    )
+}
 
 
 def main() -> int:
@@ -34,12 +40,15 @@ def main() -> int:
     what.add_argument(
         "--packages", metavar="SIDECAR", help="print the packages of it that are compiled, and compile nothing"
     )
+    parser.add_argument(
+        "--optimize", choices=("0", "1", "2", "3"), default="3", help="the level of the C compiler's optimization"
+    )
     arguments = parser.parse_args()
     if arguments.packages:
         for package in packages(arguments.packages):
             print(package)
     else:
-        compile_into(arguments.folder.absolute())
+        compile_into(arguments.folder.absolute(), arguments.optimize)
     return 0
 
 
@@ -54,18 +63,18 @@ def sources(sidecar: str, root: Path = ROOT) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in found)
 
 
-def compile_into(folder: Path) -> None:
+def compile_into(folder: Path, level: str = "3") -> None:
     shutil.rmtree(folder / "sidecars", ignore_errors=True)
     shutil.copytree(ROOT / "sidecars", folder / "sidecars", ignore=shutil.ignore_patterns("__pycache__", "*.md"))
     os.chdir(folder)
     for sidecar in COMPILED:
         if (folder / "sidecars" / sidecar).exists():  # the Dockerfile copies one sidecar
-            make(sidecar)
+            make(sidecar, level)
             print(f"{len(sources(sidecar))} modules of the {sidecar} are compiled in {folder}")
 
 
-def make(sidecar: str) -> None:
-    """Compile the modules of this sidecar, in the working directory."""
+def make(sidecar: str, level: str) -> None:
+    """Compile the modules of this sidecar, in the working directory, with this level of optimization."""
     from mypyc.build import mypycify  # noqa: PLC0415 - heavy, and it must be imported before setuptools
     from setuptools import Distribution  # noqa: PLC0415 - heavy
     from setuptools.command.build_ext import build_ext  # noqa: PLC0415 - heavy
@@ -76,11 +85,15 @@ def make(sidecar: str) -> None:
         extensions = mypycify(
             [*options, *sources(sidecar)],
             group_name=f"sidecars.{sidecar}.compiled",
+            opt_level=level,
             debug_level="0",
             target_dir=scratch,
         )
-        for extension in extensions:  # the C code has its own path in it; the same source gives the same bytes
-            extension.extra_compile_args.append(f"-ffile-prefix-map={scratch}=.")
+        # The C code has its own path in it; the same source gives the same bytes. GCC compares the indentation of each
+        # `if` with the line below it, and reads the file again for that: three of four minutes, for code of no person.
+        own = [f"-ffile-prefix-map={scratch}=.", "-Wno-misleading-indentation"]
+        for extension in extensions:
+            extension.extra_compile_args = [*extension.extra_compile_args, *own]
         command = build_ext(Distribution({"name": sidecar, "ext_modules": extensions}))
         command.inplace = True
         command.build_lib = command.build_temp = scratch
