@@ -238,6 +238,8 @@ def help_text(cls: type[Settings]) -> str:
     for spec in specs(cls):
         value = f"{format_default(spec)}  ({spec.type.name})"
         first, further = f"  {spec.variable:<{width}}  ", " " * (width + 4)
+        if len(first) + len(value.partition(" ")[0]) > _WIDTH:  # a long path: beside the name, and not in the column
+            first = f"  {spec.variable}  "
         lines += ["", wrapped(value, first, further), wrapped(spec.help.replace("`", ""), "      ", "      ")]
     return "\n".join(lines)
 

@@ -73,8 +73,8 @@ def prometheus(folder: Path, scrapes: Mapping[float, Page]) -> Iterator[Promethe
 
 
 @contextmanager
-def serving(folder: Path, data: Path) -> Iterator[Prometheus]:
-    """Start Prometheus with the configuration in the folder and this data. Waits until it is ready."""
+def serving(folder: Path, data: Path, *options: str) -> Iterator[Prometheus]:
+    """Start Prometheus with the configuration in the folder, this data and options. Waits until it is ready."""
     port = free_port()
     process = subprocess.Popen(
         [
@@ -83,6 +83,7 @@ def serving(folder: Path, data: Path) -> Iterator[Prometheus]:
             f"--storage.tsdb.path={data}",
             "--storage.tsdb.retention.time=100y",
             f"--web.listen-address=127.0.0.1:{port}",
+            *options,
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

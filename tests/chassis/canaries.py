@@ -1,8 +1,6 @@
 """Canaries: a unique text in each setting that can hold one, and the search for them in outputs.
 
-A template has a field for each canary: `{_}` in a setting with one, `{path}` and `{query}` where the parts of a value
-are shown differently. `PROFILES` has environments that are valid as they are. Several are needed, since some settings
-exclude each other. `test_canaries` checks that they cover every setting that can hold text.
+The environments are in `canary_profiles`.
 """
 
 from __future__ import annotations
@@ -14,112 +12,12 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-BCRYPT = "$2b$04$" + 53 * "a"
-POD = dict.fromkeys(("POD_NAME", "POD_NAMESPACE", "POD_UID", "POD_IP", "NODE_NAME"), "{_}")
-
-PROFILES: dict[str, list[dict[str, str]]] = {
-    "warcopier": [
-        {
-            **POD,
-            "WARCOPIER_SOURCE": "/{_}/a.war",
-            "WARCOPIER_TARGET": "/{_}",
-            "WARCOPIER_CONTEXT_PATH": "/{_}",
-            "WARCOPIER_VERSION": "{_}",
-            "WARCOPIER_WATCH": "true",
-            "WARCOPIER_ADMIN_LISTEN": "unix:/{_}",
-            "WARCOPIER_ADMIN_SIBLINGS": "{_}=1",
-        }
-    ],
-    "logshipper": [
-        {
-            **POD,
-            "LOGSHIPPER_PATHS": "/{_}/*.log",
-            "LOGSHIPPER_EXCLUDE": "/{_}",
-            "LOGSHIPPER_FORMAT": "regex",
-            "LOGSHIPPER_REGEX": "(?P<time>\\S+) (?P<level>\\S+) {_}",
-            "LOGSHIPPER_MULTILINE": "^{_} .*",
-            "LOGSHIPPER_LABELS": "app={_}",
-            "LOGSHIPPER_REDACT": "email,/{_}/",
-            "LOGSHIPPER_KEEP": "{_}",
-            "LOGSHIPPER_DROP": "{_}",
-            "LOGSHIPPER_SINK": "https://host.invalid/{path}/in?key={query}",
-            "LOGSHIPPER_SINK_TOKEN": "{_}",
-            "LOGSHIPPER_SINK_HEADERS": "X-{name}={_}",
-            "LOGSHIPPER_SINK_CA": "/{_}",
-            "LOGSHIPPER_SINK_CERT": "/{_}",
-            "LOGSHIPPER_SINK_KEY": "/{_}",
-            "LOGSHIPPER_ON_REJECT": "/{_}",
-            "LOGSHIPPER_STATE_DIR": "/{_}",
-            "LOGSHIPPER_LINK_ROOTS": "/{_}",
-            "LOGSHIPPER_DONE_FILE": "/{_}",
-            "LOGSHIPPER_ADMIN_LISTEN": "unix:/{_}",
-            "LOGSHIPPER_ADMIN_SIBLINGS": "{_}=1",
-        },
-        {
-            "LOGSHIPPER_PATHS": "/logs/*.log",
-            "LOGSHIPPER_FORMAT": "json",
-            "LOGSHIPPER_TIME_KEY": "{_}",
-            "LOGSHIPPER_TIME_FORMAT": "%Y-%m-%d {_}",
-            "LOGSHIPPER_LEVEL_KEY": "{_}",
-            "LOGSHIPPER_SINK": "otlp+https://host.invalid/{path}?key={query}",
-            "LOGSHIPPER_SINK_USERNAME": "{_}",
-            "LOGSHIPPER_SINK_PASSWORD": "{_}",
-            "OTEL_SERVICE_NAME": "{_}",
-            "OTEL_RESOURCE_ATTRIBUTES": "a={_}",
-            "OTEL_EXPORTER_OTLP_HEADERS": "X-{name}={_}",
-        },
-    ],
-    "ambassador": [
-        {
-            **POD,
-            "AMBASSADOR_LISTEN": "unix:/{_}",
-            "AMBASSADOR_UPSTREAM": "https://{_}.invalid",
-            "AMBASSADOR_BALANCE": "hash:header:{_}",
-            "AMBASSADOR_HEALTH_PATH": "/{path}?key={query}",
-            "AMBASSADOR_RESOLV_CONF": "/{_}",
-            "AMBASSADOR_TLS_CA": "/{_}",
-            "AMBASSADOR_TLS_CERT": "/{_}",
-            "AMBASSADOR_TLS_KEY": "/{_}",
-            "AMBASSADOR_TLS_SERVER_NAME": "{_}.invalid",
-            "AMBASSADOR_TLS_ALPN": "{_}",
-            "AMBASSADOR_HEADERS": "X-{name}: {_}\n+Cookie: a={_}\n",
-            "AMBASSADOR_TOKEN": "{_}",
-            "AMBASSADOR_ADMIN_LISTEN": "unix:/{_}",
-            "AMBASSADOR_ADMIN_SIBLINGS": "{_}=1",
-        }
-    ],
-    "adapter": [
-        {
-            **POD,
-            "ADAPTER_LISTEN": "unix:/{_}",
-            "ADAPTER_TARGET": "https://{_}.invalid",
-            "ADAPTER_ROUTES": "/health=/{path}?key={query},/x=/y",
-            "ADAPTER_MODE": "verdict",
-            "ADAPTER_RULES": '{_}: up{{a="b"}} == 1 fail',
-            "ADAPTER_SELECT": "{_}=$.a",
-            "ADAPTER_STATUS_VALUES": "{_}=1",
-            "ADAPTER_TARGET_CA": "/{_}",
-            "ADAPTER_TARGET_CERT": "/{_}",
-            "ADAPTER_TARGET_KEY": "/{_}",
-            "ADAPTER_TARGET_TOKEN": "{_}",
-            "ADAPTER_AGENT_LISTEN": "unix:/{_}",
-            "ADAPTER_TLS_CERT": "/{_}",
-            "ADAPTER_TLS_KEY": "/{_}",
-            "ADAPTER_CLIENT_CA": "/{_}",
-            "ADAPTER_BASIC_AUTH": "{_}:" + BCRYPT,
-            "ADAPTER_TOKEN": "{_}",
-            "ADAPTER_ADMIN_LISTEN": "unix:/{_}",
-            "ADAPTER_ADMIN_SIBLINGS": "{_}=1",
-        },
-        {"ADAPTER_TARGET_USERNAME": "{_}", "ADAPTER_TARGET_PASSWORD": "{_}"},
-    ],
-}
-
 WITHOUT_TEXT = re.compile(
-    r"(?!none · java|drop · directory)"  # choices that also take a text
+    r"(?!none · java|drop · directory|generation · |kubernetes · |URL · )"  # choices that also take a text
     r"(?:boolean|number|duration|size|percentage|causes|octal mode|uid:gid|SHA-256|number or duration"
-    r"|status or range, …"
-    r"|[a-z0-9.-]+( · [a-z0-9.+-]+)+(; or /path=…, …)?)"
+    r"|status or range, …|encoding|zone|rate|statuses|name of an input, …|field of a path, …"  # words that are known
+    r"|quantile, duration or off|upstream and share|parts"
+    r"|[A-Za-z0-9.:-]+( · [A-Za-z0-9.:+-]+)+(, or two)?(; or /path=…, …)?)"
 )
 """The names of types whose values have no room for a text that a user chooses."""
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.chassis.canaries import BCRYPT, POD, Canaries
+from tests.chassis.canaries import Canaries
+from tests.chassis.canary_profiles import BCRYPT, POD
 from tests.chassis.peers import Peer, echo, lie, serving
 from tests.conftest import Start
 from tests.support import PATIENCE, Program, free_port, wait_until
@@ -134,9 +135,29 @@ def run_ambassador(start: Start, folder: Path) -> tuple[Run, list[str]]:
                     "HEADERS": "X-{name}: {_}\n+Cookie: a={_}\n",
                     "TOKEN": "{_}",
                     "ACCESS_LOG": "all",
+                    "TRACES": "on",
                 },
                 member,
             )
+        collector = run.peer("collector", echo("401 Unauthorized"))
+        run.set(
+            {
+                "TRACES_ENDPOINT": f"http://127.0.0.1:{collector}/{{path}}?key={{query}}",
+                "TRACES_HEADERS": "X-Key: {_}\n",
+                "TRACES_SERVICE": "{_}",
+            }
+        )
+        listen["proxied"] = free_port()
+        proxy = run.peer("proxied", echo("407 Proxy Authentication Required"))
+        run.set(
+            {
+                "UPSTREAM": "http://orders.invalid:80",
+                "LISTEN": f"127.0.0.1:{listen['proxied']}",
+                "PROXY": f"http://{{user}}@127.0.0.1:{proxy}",
+                "PROXY_PASSWORD": "{_}",
+            },
+            "proxied",
+        )
         program = run.begin()
         program.wait_ready(run.admin)
         for port in listen.values():

@@ -9,6 +9,7 @@ import pytest
 from sidecars.chassis.config.effective_settings import effective
 from sidecars.chassis.config.setting_types import text
 from sidecars.chassis.config.settings import ServiceSettings, group, load, setting, specs
+from sidecars.chassis.config.wrong_values import closest
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 from tests.chassis.shop import Settings, loaded, problems
 
@@ -29,6 +30,12 @@ from tests.chassis.shop import Settings, loaded, problems
 )
 def test_an_unknown_name_is_told_the_nearest(wrong: str, right: str) -> None:
     assert problems({wrong: "1"}) == [f"{wrong} is not a setting; did you mean {right}?"]
+
+
+def test_a_name_without_its_last_letter_is_told_that_and_not_a_longer_one_that_begins_so() -> None:
+    known = {"LOGSHIPPER_PATHS", "LOGSHIPPER_PATH_FIELDS", "LOGSHIPPER_ORDERS_PATHS"}
+    assert closest("LOGSHIPPER_PATH", known, 0.6) == "LOGSHIPPER_PATHS"
+    assert closest("LOGSHIPPER_PATH", known - {"LOGSHIPPER_PATHS"}, 0.6) == "LOGSHIPPER_PATH_FIELDS"
 
 
 def test_an_unknown_name_that_is_like_no_other_is_pointed_to_help() -> None:
@@ -145,6 +152,12 @@ def test_a_name_without_its_anchor_is_told_what_is_missing() -> None:
     assert problems({"DEMO_CART_TIMEOUT": "1s", "DEMO_CART_TOKEN_FILE": "/x"}) == [
         "DEMO_CART_TIMEOUT is set, but DEMO_CART_UPSTREAM is not: set both",
         "DEMO_CART_TOKEN_FILE is set, but DEMO_CART_UPSTREAM is not: set both",
+    ]
+
+
+def test_a_misspelt_name_is_told_the_name_that_is_close() -> None:
+    assert problems({"DEMO_UPSTREAM": "", "DEMO_ORDERS_UPSTREAM": "http://orders", "DEMO_ORDRES_TIMEOUT": "1s"}) == [
+        "DEMO_ORDRES_TIMEOUT is set, but DEMO_ORDRES_UPSTREAM is not: set both, or did you mean DEMO_ORDERS_TIMEOUT?"
     ]
 
 

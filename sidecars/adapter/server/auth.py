@@ -19,6 +19,7 @@ from collections import OrderedDict
 
 from sidecars.adapter.verdict.probe_response import ProbeResponse, text_response
 from sidecars.chassis.config.setting_types import Secret
+from sidecars.chassis.http.authorization import is_same
 from sidecars.chassis.runtime import logs
 
 log = logs.get("auth")
@@ -79,7 +80,7 @@ class Authenticator:
             if self._token and scheme == "bearer":
                 token = self._token.reveal()
                 self._note_problem(scheme, "")
-                return None if _same(value, token) else self._refusal
+                return None if is_same(value, token) else self._refusal
             if self._users and scheme == "basic" and (pair := _user_and_password(value)):
                 users = parse_users(self._users.reveal())
                 self._note_problem(scheme, "")
@@ -142,10 +143,3 @@ def _matches(password: bytes, hashed: bytes) -> bool:
         return checkpw(password if possible else b"", hashed) and possible
     except ValueError:  # the hash only looks like one
         return False
-
-
-def _same(given: str, wanted: str) -> bool:
-    """Compare in a time that depends on neither. Their digests are compared, since their lengths must not show."""
-    key = b"sidecars"
-    pair = [hmac.digest(key, text.encode(errors="replace"), "sha256") for text in (given, wanted)]
-    return hmac.compare_digest(*pair)

@@ -36,8 +36,10 @@ _PORT_TRIES = 32  # for a port, chosen by the system, that is free for both fami
 _Endpoint = tuple[socket.AddressFamily, object]
 
 
-def bind(address: Address, variable: str) -> list[socket.socket]:
+def bind(address: Address, variable: str, mode: int | None = None) -> list[socket.socket]:
     """Return listening, non-blocking sockets for the address: one for each address of a host name.
+
+    `mode` is the mode of the file of a unix socket, from its first instant on; without it, the umask decides.
 
     Raises Unavailable if another process has one of them, and IOFailed if the address cannot be had otherwise.
     """
@@ -53,7 +55,7 @@ def bind(address: Address, variable: str) -> list[socket.socket]:
         sockets: list[socket.socket] = []
         try:
             for family, where in endpoints:
-                sockets.append(_listen(family, _with_port(where, sockets)))
+                sockets.append(_listen(family, _with_port(where, sockets), mode))
         except OSError as error:
             where = _with_port(where, sockets)
             for bound in sockets:
@@ -129,9 +131,11 @@ def _with_port(where: object, before: list[socket.socket]) -> object:
     return where
 
 
-def _listen(family: socket.AddressFamily, where: object) -> socket.socket:
+def _listen(family: socket.AddressFamily, where: object, mode: int | None) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
+        if family == socket.AF_UNIX and mode is not None:
+            os.fchmod(bound.fileno(), mode)  # bind(2) gives the file the mode of the socket, less the umask
         if family != socket.AF_UNIX:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

@@ -10,10 +10,13 @@
 
 Begin with `settings`: its docstring has the rules.
 
-settings           declaration and loading of settings
+settings           loading of settings
+declared_fields    their declaration, by `setting` and `group`
 setting_types      the types of values: how a text is parsed and formatted; secrets; the roots of paths
 effective_settings the values as text that may be shown, and as the roots of the process
+rates              rates such as 500/s, and an exact token bucket
 urls               the types of URLs: what is shown of them
+cloud_settings     the variables of the SDKs of AWS, Azure and Google Cloud
 wrong_values       the sentences about wrong values
 unused_settings    settings that are set and have no effect
 source_position    line and column of a mistake in a longer text, such as a rule

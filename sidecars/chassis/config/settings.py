@@ -18,6 +18,8 @@ Rules that are implemented here and nowhere else:
 
 from __future__ import annotations
 
+from sidecars.chassis.config.declared_fields import group as group  # noqa: PLC0414 - for settings classes
+from sidecars.chassis.config.declared_fields import setting as setting  # noqa: PLC0414 - so, too
 from sidecars.chassis.config.setting_types import Address, Secret, address, choice, duration, named_ports, text
 from sidecars.chassis.isolation import roots
 from sidecars.chassis.runtime import light_dataclasses, logs
@@ -25,7 +27,7 @@ from sidecars.chassis.runtime.file_io import read_text
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import Any, ClassVar, TypeVar
 
     from sidecars.chassis.config.setting_types import SettingType
@@ -48,37 +50,6 @@ class SettingsError(Exception):
         self.problems = problems
         many = f"{len(problems)} settings are wrong:\n  " if len(problems) > 1 else ""
         super().__init__(many + "\n  ".join(problems))
-
-
-# -- declaring ----------------------------------------------------------------------------------------------------
-
-
-def setting(
-    setting_type: SettingType[Any],
-    help: str,  # noqa: A002 - its name in every such library
-    *,
-    default: str | None = None,
-    env: str | None = None,
-    suffix: str | None = None,
-) -> Any:
-    """A field of a settings class. No default: required; default "": unset is None. `env` is a name without prefix.
-
-    `suffix` is the variable's name behind the prefix, where it is not that of the field.
-    """
-    metadata = {"setting_type": setting_type, "help": help, "default": default, "env": env, "suffix": suffix}
-    if default is None:
-        return light_dataclasses.Field(metadata=metadata)
-    return light_dataclasses.Field(lambda: setting_type.parse(default) if default else None, metadata)
-
-
-def group(cls: type, *, anchor: str) -> Any:
-    """Return a field that maps names to members, instances of `cls`: one for each name that sets the field `anchor`.
-
-    If `cls` declares a field `set_by`, it maps each field that is set to the variable that set it: the member's own, or
-    the one without a name. A field that is set to its default is left out, because `--check` prints it, too, and its
-    output must mean the same when it is loaded.
-    """
-    return light_dataclasses.Field(dict, {"group": cls, "anchor": anchor})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +77,11 @@ class Settings:
         " `required` ends with exit code 69 if it lacks Landlock, `off` denies nothing, for debugging",
         default=roots.BEST_EFFORT,
     )
+
+    @classmethod
+    def disregarded(cls, environ: Mapping[str, str]) -> Collection[str]:  # noqa: ARG003 - for those who override it
+        """Return the names of variables that are not ours, and that have no use in this environment."""
+        return ()
 
     def check(self) -> Iterator[str]:
         """Yield a sentence for each problem of settings that are valid alone but do not fit together."""
@@ -168,19 +144,16 @@ class Spec:
 
 
 def specs(cls: type[Settings]) -> list[Spec]:
-    """Return every setting of the class: its own first, then those that all sidecars share."""
+    """Return every setting of the class: its own first, then those of its families, then those that all share."""
     own: list[Spec] = []
-    shared: list[Spec] = []
     common = {item.name for item in light_dataclasses.fields(ServiceSettings)}
-    for item in light_dataclasses.fields(cls):
+    for item in light_dataclasses.own_first(cls):
         if item.metadata.get("group"):
-            own += [
-                _spec(cls.PREFIX, inner, item.name)
-                for inner in light_dataclasses.fields(item.metadata["group"])
-                if inner.metadata
-            ]
-        else:
-            (shared if item.name in common else own).append(_spec(cls.PREFIX, item))
+            members = light_dataclasses.own_first(item.metadata["group"])
+            own += [_spec(cls.PREFIX, inner, item.name) for inner in members if inner.metadata]
+        elif item.name not in common:
+            own.append(_spec(cls.PREFIX, item))
+    shared = [_spec(cls.PREFIX, item) for item in light_dataclasses.fields(cls) if item.name in common]
     return own + shared
 
 
@@ -206,9 +179,11 @@ class _Loader:
     def __init__(self, cls: type[Settings], environ: Mapping[str, str], read_file: ReadFile) -> None:
         self.cls = cls
         self.prefix = cls.PREFIX
-        self.environ = {name: value for name, value in environ.items() if value}
+        disregarded = cls.disregarded(environ)
+        self.environ = {name: value for name, value in environ.items() if value and name not in disregarded}
         self.read_file = read_file
         self.specs = specs(cls)
+        self.variables = {spec.variable for spec in self.specs}
         self.problems: dict[str, str] = {}
         self.names: dict[str, set[str]] = {spec.group: set() for spec in self.specs if spec.group}
 
@@ -229,7 +204,7 @@ class _Loader:
 
     def _is_known(self, variable: str) -> bool:
         """Return True if the variable is a setting, or is ignored. Add the name of its member, if it has one."""
-        if any(variable in (spec.variable, f"{spec.variable}_FILE") for spec in self.specs):
+        if variable in self.variables or variable.removesuffix("_FILE") in self.variables:
             return True
         import re  # noqa: PLC0415 - only if there is such a variable
 
@@ -247,10 +222,9 @@ class _Loader:
     def _nearest(self, variable: str) -> str:
         from sidecars.chassis.config import wrong_values  # noqa: PLC0415 - only after a mistake
 
-        known = {spec.variable for spec in self.specs}
         named = {spec.named(self.prefix, name) for spec in self.specs if spec.group for name in self.names[spec.group]}
-        close = wrong_values.closest(variable, known | named, 0.6)
-        return f"; did you mean {close}?" if close else f"; --help lists the {len(known)} there are"
+        close = wrong_values.closest(variable, self.variables | named, 0.6)
+        return f"; did you mean {close}?" if close else f"; --help lists the {len(self.variables)} there are"
 
     def _group(self, item: light_dataclasses.Field) -> dict[str, Any]:
         members = [spec for spec in self.specs if spec.group == item.name]
@@ -261,7 +235,7 @@ class _Loader:
             if self._is_set(variable):
                 anchored.add(name)
             else:
-                self._note_missing_anchor(name, members, variable)
+                self._note_missing_anchor(item.name, name, members, variable)
         if anchored and self._is_set(anchor.variable):
             example = anchor.named(self.prefix, min(anchored))
             self.problems[anchor.variable] = f"{anchor.variable} is set beside {example}: give it a name, too"
@@ -269,13 +243,13 @@ class _Loader:
             name: self._member(item.metadata["group"], members, name) for name in sorted(anchored or {DEFAULT_NAME})
         }
 
-    def _note_missing_anchor(self, name: str, members: list[Spec], anchor: str) -> None:
+    def _note_missing_anchor(self, group: str, name: str, members: list[Spec], anchor: str) -> None:
         from sidecars.chassis.config import wrong_values  # noqa: PLC0415 - only after a mistake
 
         named = [spec.named(self.prefix, name) for spec in members]
-        self.problems |= wrong_values.without_anchor(
-            named, anchor, {spec.variable for spec in self.specs}, self.environ
-        )
+        grouped = [(spec, other) for spec in self.specs if spec.group for other in self.names[spec.group]]
+        others = {spec.named(self.prefix, other) for spec, other in grouped if (spec.group, other) != (group, name)}
+        self.problems |= wrong_values.without_anchor(named, anchor, self.variables, others, self.environ)
 
     def _member(self, cls: type, members: list[Spec], name: str) -> Any:
         values: dict[str, Any] = {"name": name}
@@ -285,7 +259,9 @@ class _Loader:
             variable = named if self._is_set(named) else spec.variable
             values[spec.field] = self._value(spec, variable)
             default = spec.type.parse(spec.default) if spec.default else None
-            if self._is_set(variable) and values[spec.field] != default:
+            if not self._is_set(variable):
+                values |= cls.defaults_of(values, spec) if hasattr(cls, "defaults_of") else {}
+            elif values[spec.field] != default:
                 set_by[spec.field] = variable
         if any(item.name == "set_by" for item in light_dataclasses.fields(cls)):
             values["set_by"] = set_by
@@ -296,9 +272,11 @@ class _Loader:
 
     def _value(self, spec: Spec, variable: str) -> Any:
         """Return the parsed value of one variable; note a problem and return None if it is wrong."""
+        if variable.islower() and not self._is_set(variable):
+            variable = variable.upper()  # `https_proxy`, or else `HTTPS_PROXY`
         file_variable, raw = f"{variable}_FILE", self.environ.get(variable)
         filename = self.environ.get(file_variable)
-        if any(other.variable == file_variable for other in self.specs):
+        if file_variable in self.variables:
             filename = None  # it is a setting whose own name ends with _FILE
         if raw is not None and filename is not None:
             self.problems[variable] = f"{variable} and {file_variable} are both set: keep one"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _TOKEN = re.compile(r"(?=.*[0-9]).{16,}")  # of a path or a query: it looks like a secret
+_SECRET_NAME = re.compile(r"key|token|secret|passw|pwd|sig|auth|cred|^code$", re.IGNORECASE)
 _LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}")
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f]")
 # User info ends at the last @ before the path. If the text behind its colon is no port, it may be a password with a
@@ -39,6 +40,19 @@ def redact_credentials(text: str) -> str:
     For a wrong value of a setting that should hold no URL at all.
     """
     return _CREDENTIALS.sub(lambda found: f"{found[1]}{HIDDEN}" if found[1] else f"{HIDDEN}@", text)
+
+
+def _secret_parameters(query: str) -> list[str]:
+    """Return the values of the parameters whose names say that they are secrets, and these pairs of name and value.
+
+    The pair is there since the scrubber does not search for a text of less than 8 bytes.
+    """
+    found = []
+    for pair in re.split("[&;]", query):
+        name, _, value = pair.partition("=")
+        if value and "{" not in value and _SECRET_NAME.search(name):
+            found += [value, pair]
+    return found
 
 
 # -- what is shown of a path and a query ----------------------------------------------------------------------------
@@ -67,11 +81,11 @@ class RequestTarget:
         shown_path = show_path(path)
         self._shown = shown_path + (f"?{HIDDEN}" if question_mark else "")
         hidden_parts = {*re.split("[&;=]", query), *re.split("[/;=]", path)} - set(re.split("[/;=]", shown_path))
-        self._hide(hidden_parts)
+        self._hide(hidden_parts, _secret_parameters(query) + _secret_parameters(path.partition(";")[2]))
 
-    def _hide(self, parts: Iterable[str]) -> None:
-        """Hide the parts that look like a secret in all outputs. Words such as `push` and `json` do not."""
-        texts = [text for text in parts if _TOKEN.fullmatch(text)]
+    def _hide(self, parts: Iterable[str], secrets: Iterable[str]) -> None:
+        """Hide secrets in all outputs, and the parts that look like one. Words such as `push` and `json` do not."""
+        texts = {text for text in parts if _TOKEN.fullmatch(text)}.union(secrets)
         if texts:
             from urllib.parse import unquote  # noqa: PLC0415 - few URLs have a secret
 
@@ -103,16 +117,17 @@ class Url:
 
     hostname   without the brackets of an IPv6 address; "" if there is none
     port       None if the URL has none
-    host_port  the host and the port as they are written, without user info
+    host_port  the host and the port as they are written, without user info; `hosts` if the URL has a list of them
     """
 
     __slots__ = ("_prefix", "host_port", "hostname", "port", "scheme", "target")
 
-    def __init__(self, parts: SplitResult, show_path: Callable[[str], str] = hidden) -> None:
+    def __init__(self, parts: SplitResult, show_path: Callable[[str], str] = hidden, hosts: str = "") -> None:
         self.scheme = parts.scheme
         self.hostname = parts.hostname or ""
         self.port = parts.port
-        user, _, self.host_port = parts.netloc.rpartition("@")
+        user, _, host_port = parts.netloc.rpartition("@")
+        self.host_port = hosts or host_port
         self._prefix = f"{parts.scheme}:" if not (parts.netloc or parts.path) else f"{parts.scheme}://"
         self._prefix += f"{HIDDEN}@" if user else ""
         self.target = RequestTarget(f"{parts.path}?{parts.query}" if parts.query else parts.path, show_path)
@@ -173,5 +188,12 @@ def split_url(raw: str, schemes: tuple[str, ...]) -> SplitResult:
 
 
 def url(*schemes: str) -> SettingType[Url]:
-    """Return the type of a URL with one of the schemes."""
-    return SettingType("URL", lambda raw: Url(split_url(raw, schemes)), sensitive=True)
+    """Return the type of a URL with one of the schemes. It has no user info: nothing would send it."""
+
+    def parse(raw: str) -> Url:
+        parts = split_url(raw, schemes)
+        if "@" in parts.netloc:
+            raise ValueError("expected a URL without user info: nothing would send it; credentials have their settings")
+        return Url(parts)
+
+    return SettingType("URL", parse, sensitive=True)

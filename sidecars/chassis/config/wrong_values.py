@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from sidecars.chassis.config.setting_types import SettingType
 
+_ONE_CHARACTER = 0.96  # similarity of two names of usual length, one of which has one character more
 _SHOWN = 120  # characters of a wrong value that a sentence repeats
+_VERY = 0.85  # similar: a letter or two
 
 
 def sentence(variable: str, value: str, setting_type: SettingType[Any], problem: str) -> str:
@@ -30,20 +32,50 @@ def sentence(variable: str, value: str, setting_type: SettingType[Any], problem:
 
 
 def closest(variable: str, known: set[str], cutoff: float) -> str:
-    """Return the most similar known variable, or a short one that begins with this; "" if there is none."""
-    longer = [name for name in known if name.startswith(f"{variable.upper()}_")]
-    if longer and variable.count("_"):  # more than the prefix
-        return min(longer, key=lambda name: (len(name), name))
-    return next(iter(get_close_matches(variable.upper(), sorted(known), 1, cutoff)), "")
+    """Return the known variable that was probably meant; "" if there is none.
+
+    It is the singular or the plural of this one, or a short one that begins with it, or a very similar one, or this one
+    without its first or its last word, or a similar one.
+    """
+    name = variable.upper()
+    for number in (f"{name}S", name.removesuffix("S")):
+        if number in known and number != name:
+            return number
+    longer = [one for one in known if one.startswith(f"{name}_")]
+    if longer and "_" in name:  # more than the prefix
+        return min(longer, key=lambda one: (len(one), one))
+    similar = _most_similar(name, known, max(cutoff, _VERY))
+    if similar or cutoff >= _VERY:
+        return similar
+    prefix, _, rest = name.partition("_")
+    shorter = (f"{prefix}_{rest.partition('_')[2]}", name.rpartition("_")[0])
+    return next((one for one in shorter if one in known), "") or _most_similar(name, known, cutoff)
 
 
-def without_anchor(named: Iterable[str], anchor: str, known: set[str], environ: Container[str]) -> dict[str, str]:
-    """Return a sentence for each variable of a member that is set although the member's anchor is not."""
+def _most_similar(name: str, known: set[str], cutoff: float) -> str:
+    """Return the most similar variable, beside the prefix that all of the program have; "" if there is none."""
+    prefix = f"{name.partition('_')[0]}_"
+    rest, ours = name.removeprefix(prefix), [one.removeprefix(prefix) for one in known if one.startswith(prefix)]
+    if close := get_close_matches(rest, sorted(ours), 1, cutoff):
+        return prefix + close[0]
+    return next(iter(get_close_matches(rest, sorted(known), 1, cutoff)), "")
+
+
+def without_anchor(
+    named: Iterable[str], anchor: str, known: set[str], others: set[str], environ: Container[str]
+) -> dict[str, str]:
+    """Return a sentence for each variable of a member that is set although the member's anchor is not.
+
+    `known`: the variables without a name. `others`: those of the other members, such as that of a sink whose name was
+    misspelt, or was given to a setting of inputs.
+    """
     problems = {}
     for variable in named:
         for present in (variable, f"{variable}_FILE"):
             if present in environ:
                 close = closest(present, known, 0.9)
                 hint = f"; did you mean {close}?" if close else ": set both"
+                if not close and (other := closest(present, others, 0.85)):
+                    hint = f": set both, or did you mean {other}?"
                 problems[present] = f"{present} is set, but {anchor} is not{hint}"
     return problems

@@ -15,9 +15,11 @@ a peer sends.
 messages           Request, Response and ClientLimits of the server
 server             the server: listeners, deadlines, drain
 server_connection  one connection of a client, from its first byte to its end
+streaming_connection  the same, for responses that come in pieces
 client             the client, with kept connections
 response_parser    one response from bytes that may be hostile
+connecting         connections, also if there is no free descriptor. proxy: those through a proxy
 tls                TLS contexts from files that are replaced while the process runs
-error_reasons      errors of the system and of OpenSSL in words
+error_reasons      errors of the system and of OpenSSL in words. peer_text: those of a peer, made safe to show
 accept_header, authorization, host_header, retry_after    single header fields
 """

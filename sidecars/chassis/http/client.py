@@ -8,7 +8,9 @@ blocks of a body before it sends them, and would not read a response that comes 
 - A kept connection may close just as it is used again. That is no failure: another connection gets the request.
 - A response ends the sending. `ClientResponse.early` is True if it came before the whole request was sent.
 - A response has limits of bytes and of work (see `response_parser`). The event loop serves others between its pieces.
-- The client follows no redirect, decompresses nothing, reads no environment variable and uses no proxy.
+- A client may be *pinned*: it has one connection in its life, for what a peer remembers of a connection.
+- The client follows no redirect, decompresses nothing, and reads no environment variable. It uses a proxy only if it is
+  given a connector (`proxy.tunnel`).
 
 The deadline is the caller's: one for all, from the connection to the last byte. A request that is cancelled closes its
 connection, because its response may still come.
@@ -19,37 +21,41 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import h11
 
 from sidecars.chassis.http import response_parser
+from sidecars.chassis.http.connecting import connect
 from sidecars.chassis.http.response_parser import (
     BodyTooLarge,
     ClientResponse,
     ConnectionClosed,
+    ConnectorFailed,
     MalformedResponse,
     RequestFailed,
     ResponseParser,
     ResponseProgress,
 )
-from sidecars.chassis.runtime import descriptors
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+
+    from sidecars.chassis.http.proxy.proxies import Connector
 
 __all__ = [
     "BodyTooLarge",
     "ClientResponse",
     "ConnectionClosed",
+    "ConnectorFailed",
     "HttpClient",
     "MalformedResponse",
     "RequestFailed",
     "ResponseProgress",
-    "connect",
 ]
 
 P = TypeVar("P", bound=asyncio.Protocol)
+
 
 _WRITE_AHEAD = 256 * 1024  # bytes in the transport's buffer before writing pauses
 _STEPS = 64  # of a response before the event loop serves others: about a millisecond
@@ -58,15 +64,29 @@ _STEPS = 64  # of a response before the event loop serves others: about a millis
 class HttpClient:
     """A client of one host and port. Simultaneous requests have a connection each."""
 
-    def __init__(self, host: str, port: int, context: Callable[[], SSLContext | None], *, keep_alive: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        context: Callable[[], SSLContext | None],
+        *,
+        keep_alive: float,
+        pinned: bool = False,
+        connector: Connector | None = None,
+    ) -> None:
         """`context` is called before each request. A connection made with an earlier context is not used again.
 
-        `keep_alive` is the time in seconds for which an idle connection is kept.
+        `keep_alive` is the time in seconds for which an idle connection is kept. `pinned`: every request after the
+        first raises ConnectionClosed if it cannot have the connection of the first one. `connector` makes the
+        connections through a proxy (`proxy.tunnel`).
         """
         self._host = host
         self._port = port
         self._context = context
         self._keep_alive = keep_alive
+        self._pinned = pinned
+        self._has_connected = False
+        self._connector = connector
         self._idle: list[_Connection] = []
         self._loop = asyncio.get_running_loop()
         self._sweep: asyncio.TimerHandle | None = None
@@ -81,7 +101,7 @@ class HttpClient:
     ) -> ClientResponse:
         """Send the request and return its response. `blocks` are the body; a field of the request has its length.
 
-        Raises ConnectionClosed, MalformedResponse, BodyTooLarge, and OSError if no connection can be made.
+        Raises a RequestFailed, and OSError if no connection can be made.
         """
         progress = progress or ResponseProgress()
         context = self._context()
@@ -91,8 +111,15 @@ class HttpClient:
             except ConnectionClosed:
                 if kept.response_has_begun:
                     raise
-        fresh = await connect(lambda: _Connection(context), self._host, self._port, context)
-        return await self._exchange(fresh, request, blocks, max_body, progress)
+        if self._pinned and self._has_connected:
+            raise ConnectionClosed
+        self._has_connected = True
+        return await self._exchange(await self._connect(context), request, blocks, max_body, progress)
+
+    async def _connect(self, context: SSLContext | None) -> _Connection:
+        if self._connector is not None:
+            return await self._connector.connect(lambda: _Connection(context), context)
+        return await connect(lambda: _Connection(context), self._host, self._port, context)
 
     async def _exchange(
         self,
@@ -115,6 +142,12 @@ class HttpClient:
         else:
             connection.close()
         return response
+
+    @property
+    def has_idle_connection(self) -> bool:
+        """True if the next request can use a connection that is open already."""
+        context, now = self._context(), self._loop.time()
+        return any(one.is_open and now < one.idle_until and one.context is context for one in self._idle)
 
     def _kept(self, context: SSLContext | None) -> _Connection | None:
         """Return a kept connection that is open, not too old, and made with the context in force; None without one."""
@@ -142,59 +175,6 @@ class HttpClient:
             self._sweep.cancel()
         while self._idle:
             self._idle.pop().close()
-
-
-async def connect(protocol: Callable[[], P], host: str, port: int, context: SSLContext | None) -> P:
-    """Connect to the first address of the host that accepts. Raises OSError, that of the last address.
-
-    If the process has no free file descriptor, the look-up and the socket use the reserve (`descriptors`).
-    """
-    loop = asyncio.get_running_loop()
-    name = host if context else None
-    error: OSError = OSError("it has no address")
-    for family, _, _, _, where in await _addresses(host, port):
-        try:
-            try:
-                made = await loop.create_connection(protocol, str(where[0]), port, ssl=context, server_hostname=name)
-            except OSError as failed:
-                if descriptors.count_exhaustion(failed) != descriptors.DESCRIPTORS:
-                    raise
-                own = await _reserved_socket(family, where)
-                made = await loop.create_connection(protocol, sock=own, ssl=context, server_hostname=name)
-        except OSError as failed:
-            error = failed
-            continue
-        return made[1]
-    raise error
-
-
-async def _addresses(host: str, port: int) -> list[Any]:
-    """Return the addresses of the host from getaddrinfo(3). Raises OSError."""
-    loop = asyncio.get_running_loop()
-    try:
-        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
-        if descriptors.is_any_free():
-            raise
-
-    def look_up() -> list[Any]:
-        with descriptors.reserved():
-            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-
-    return await loop.run_in_executor(None, look_up)
-
-
-async def _reserved_socket(family: int, where: Any) -> socket.socket:
-    """Return a connected socket that uses a descriptor of the reserve. Raises OSError."""
-    with descriptors.reserved():
-        own = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        own.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(own, where)
-    except BaseException:
-        own.close()
-        raise
-    return own
 
 
 class _Connection(asyncio.Protocol):

@@ -14,7 +14,7 @@ The work is done in steps, so that the event loop can serve others between them:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import h11
@@ -44,6 +44,10 @@ class BodyTooLarge(RequestFailed):
     """The response's body has more than `max_body` bytes."""
 
 
+class ConnectorFailed(RequestFailed):
+    """A proxy made no connection to the host. The text is a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClientResponse:
     """A whole response, with any status. Header names are in lower case; of equal names the first counts."""
@@ -52,6 +56,7 @@ class ClientResponse:
     headers: Mapping[str, str]
     body: bytes
     early: bool  # True if it came before the whole request was sent
+    set_cookies: Sequence[str] = ()  # the values of all Set-Cookie fields
 
 
 class ResponseProgress:
@@ -125,9 +130,12 @@ class ResponseParser:
         if self._head is None:
             raise AssertionError("a response without a head")
         headers: dict[str, str] = {}
+        cookies: list[str] = []
         for name, value in self._head.headers:
             headers.setdefault(name.decode("ascii"), value.decode("latin-1"))
-        return ClientResponse(self._head.status_code, headers, b"".join(self._body), early)
+            if name == b"set-cookie":
+                cookies.append(value.decode("latin-1"))
+        return ClientResponse(self._head.status_code, headers, b"".join(self._body), early, cookies)
 
     def _feed(self) -> bool:
         """Give h11 more bytes; return False if there are none.

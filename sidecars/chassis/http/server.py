@@ -52,7 +52,7 @@ _DEADLINE_INTERVAL = 1.0  # seconds between two checks of the deadlines
 
 
 @contextlib.asynccontextmanager
-async def serve(
+async def serve(  # noqa: PLR0913 - each is a choice of one listener
     handler: Handler,
     sockets: Sequence[socket.socket],
     *,
@@ -60,11 +60,13 @@ async def serve(
     limits: ClientLimits | None = None,
     tls: ReloadingContext | None = None,
     grace: float = 0.5,
+    connection: type[ServerConnection] = ServerConnection,
 ) -> AsyncIterator[None]:
     """Serve requests on the listening sockets while the context is open, even while no file descriptor is free.
 
     `name` is the listener's, in the metrics and in `/status`. `tls` makes them TLS sockets; each handshake uses the
-    files that are in force then.
+    files that are in force then. `connection` is the protocol of a connection, if its responses are streamed
+    (`streaming_connection`).
 
     At the end of the context no connection is accepted, idle ones are closed, and requests in progress have `grace`
     seconds to end.
@@ -74,7 +76,7 @@ async def serve(
     gate = Gate(
         loop,
         server.budget,
-        lambda ticket: ServerConnection(server, ticket),
+        lambda ticket: connection(server, ticket),
         busy=BUSY,
         silence=server.limits.request if tls else server.limits.idle,
         tls=_context(tls) if tls else None,

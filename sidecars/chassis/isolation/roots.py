@@ -71,6 +71,11 @@ def to_listen(path: str) -> Iterable[DeclaredRoot]:
     return (DeclaredRoot(path, LISTEN),)
 
 
+def to_connect(path: str) -> Iterable[DeclaredRoot]:
+    """Return the root of a unix socket that another process makes, now or later, and to which we connect."""
+    return (DeclaredRoot(path, RESOLVE_UNIX),)
+
+
 def to_execute(program: str) -> Iterable[DeclaredRoot]:
     """Return the roots of a program of the system that is started, with the loader of its libraries."""
     return [DeclaredRoot(path, READ | EXECUTE) for path in (program, "/usr", "/lib", "/lib64")]

@@ -48,6 +48,7 @@ class BlockingThread:
                 error = raised
             with contextlib.suppress(RuntimeError):  # the loop is closed, and no caller waits
                 future.get_loop().call_soon_threadsafe(_settle, future, result, error)
+            del function, future, result, error  # they may hold much memory, and the next call may come late
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

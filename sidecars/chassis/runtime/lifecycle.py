@@ -120,10 +120,14 @@ def ensure_standard_streams() -> None:
 
 
 def exit_on_stop_signal() -> None:
-    """Exit with 0 at a stop signal that comes before the service runs: for process 1, the default is to ignore it."""
+    """Exit with 0 at a stop signal that comes before the service runs: for process 1, the default is to ignore it.
+
+    The process ends at once. An exception out of the handler could meet a module of another language while it is
+    loaded, and some crash then.
+    """
 
     def leave(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(0)
+        os._exit(0)
 
     signals.on_stop_signal(leave)
 

@@ -32,7 +32,7 @@ else:
         return lambda decorator: decorator
 
 
-__all__ = ["TYPE_CHECKING", "Field", "Generic", "T", "asdict", "dataclass", "fields", "replace"]
+__all__ = ["TYPE_CHECKING", "Field", "Generic", "T", "asdict", "dataclass", "fields", "own_first", "replace"]
 
 _FIELDS = "__frozen_fields__"
 _set = object.__setattr__
@@ -81,6 +81,11 @@ def fields(cls: type) -> tuple[Field, ...]:
     if _FIELDS not in cls.__dict__:
         raise TypeError(f"{cls.__name__} is not declared with sidecars.chassis.runtime.light_dataclasses.dataclass")
     return tuple(getattr(cls, _FIELDS).values())
+
+
+def own_first(cls: type) -> list[Field]:
+    """Return the fields of a class, its own before those of the classes that it derives from."""
+    return sorted(fields(cls), key=lambda field: field.name not in cls.__annotations__)
 
 
 def replace(record: T, **changes: Any) -> T:

@@ -252,7 +252,7 @@ def test_status_tells_each_rule_of_a_request_once_with_its_values_and_what_is_mi
     (found,) = running.status()["requests"]
     assert found["routes"] == ["/health", "/ready"]
     assert found["answer"]["words"].startswith("answered with the status 200 and metrics, ")
-    assert found["answer"]["duration_seconds"] > 0
+    assert 0 <= found["answer"]["duration_seconds"] < 60
     assert found["answer"]["durations"]
     verdict = found["verdict"]
     assert verdict["status"] == "warn"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -128,11 +129,11 @@ def test_the_other_loopback_in_use_is_a_failure_too() -> None:
 def test_a_chosen_port_that_one_family_lacks_is_chosen_again(monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = listen._listen, []
 
-    def fails_twice(family: socket.AddressFamily, where: object) -> socket.socket:
+    def fails_twice(family: socket.AddressFamily, where: object, mode: int | None) -> socket.socket:
         calls.append(where)
         if family == socket.AF_INET6 and len(calls) < 5:
             raise OSError(errno.EADDRINUSE, "Address already in use")
-        return real(family, where)
+        return real(family, where, mode)
 
     if len(BOTH) == 1:
         pytest.skip("this machine has no IPv6")
@@ -192,6 +193,19 @@ def test_a_socket_file_that_nobody_serves_any_more_is_taken_over(tmp_path: Path)
 
     with bound(f"unix:{path}"):
         assert reached(socket.AF_UNIX, str(path))
+
+
+def test_the_file_of_a_socket_has_the_mode_that_is_asked_for_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        [private] = bind(Address(path=str(tmp_path / "private")), "DEMO_LISTEN", 0o600)
+        [common] = bind(Address(path=str(tmp_path / "common")), "DEMO_LISTEN")
+    finally:
+        os.umask(before)
+    private.close()
+    common.close()
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("private", "common")]
+    assert modes == [0o600, 0o777]
 
 
 def test_a_socket_file_that_is_served_is_left_alone(tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ def test_a_unix_socket_is_made_in_its_directory() -> None:
     assert declared("adapter", ADAPTER_LISTEN="unix:/run/adapter.sock")["/run/adapter.sock"] == roots.LISTEN
 
 
+def test_only_an_ambassador_with_a_target_in_kubernetes_reads_the_token_of_the_pod() -> None:
+    given = {"AMBASSADOR_KUBERNETES_ACCOUNT": "/sa"}
+    assert "/sa" not in declared("ambassador", AMBASSADOR_UPSTREAM="http://orders.shop.svc", **given)
+    assert declared("ambassador", AMBASSADOR_UPSTREAM="k8s://orders.shop:http", **given)["/sa"] == roots.READ
+
+
 def test_only_an_ambassador_with_workers_starts_programs() -> None:
     one = declared("ambassador", AMBASSADOR_UPSTREAM="http://127.0.0.1:1")
     two = declared("ambassador", AMBASSADOR_UPSTREAM="http://127.0.0.1:1", AMBASSADOR_WORKERS="2")

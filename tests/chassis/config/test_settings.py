@@ -230,7 +230,7 @@ def test_the_effective_settings_show_every_variable_and_no_secret() -> None:
             {
                 "DEMO_PASSWORD": "hunter2",
                 "DEMO_TOKEN": "hunter2",
-                "DEMO_UPSTREAM": "http://joe:hunter2@shop/?token=hunter2",
+                "DEMO_UPSTREAM": "http://shop/?token=hunter2",
                 "DEMO_TIMEOUT": "1500ms",
             }
         )
@@ -239,7 +239,7 @@ def test_the_effective_settings_show_every_variable_and_no_secret() -> None:
     assert "hunter2" not in str(shown)
     assert set(shown) == {spec.variable for spec in specs(Settings)}
     assert shown["DEMO_PASSWORD"] == shown["DEMO_TOKEN"] == "***"
-    assert shown["DEMO_UPSTREAM"] == "http://***@shop/?***"
+    assert shown["DEMO_UPSTREAM"] == "http://shop/?***"
     assert shown["DEMO_TIMEOUT"] == "1.5s"
     assert shown["DEMO_LABELS"] == ""
 

@@ -35,7 +35,7 @@ def test_a_url_without_a_path_is_shown_as_it_is(raw: str) -> None:
     ],
 )
 def test_user_info_path_query_and_fragment_are_not_shown(raw: str, shown: str) -> None:
-    value = url("http", "https").parse(raw)
+    value = Url(urlsplit(raw))
 
     for text_of_it in (str(value), repr(value), f"{value}", f"{[value]}", json.loads(json.dumps(value, default=str))):
         assert text_of_it.strip("[]") == shown
@@ -81,11 +81,17 @@ def test_a_path_is_whole_without_parameters() -> None:
 
 
 def test_the_parts_of_a_url_are_at_hand() -> None:
-    value = url("http").parse("http://joe@[::1]:8080/a?b")
+    value = url("http").parse("http://[::1]:8080/a?b")
 
     assert (value.scheme, value.hostname, value.port, value.host_port) == ("http", "::1", 8080, "[::1]:8080")
     assert value.target.reveal() == "/a?b"
     assert url("http").parse("http://a").port is None
+
+
+def test_user_info_is_refused_as_nothing_would_send_it_and_is_not_repeated() -> None:
+    with pytest.raises(ValueError, match=r"^expected a URL without user info") as caught:
+        url("http").parse("http://joe:hunter2@host/")
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

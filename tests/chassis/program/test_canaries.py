@@ -18,7 +18,8 @@ import pytest
 
 from sidecars.chassis.config.settings import SettingsError, load, specs
 from tests.chassis import canary_table
-from tests.chassis.canaries import PROFILES, WITHOUT_TEXT, Canaries, broken, environment
+from tests.chassis.canaries import WITHOUT_TEXT, Canaries, broken, environment
+from tests.chassis.canary_profiles import PROFILES
 from tests.chassis.canary_runs import RUNS
 from tests.conftest import Start
 from tests.support import CODE, ROOT

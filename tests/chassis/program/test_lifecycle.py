@@ -178,6 +178,21 @@ def test_a_signal_before_the_start_ends_the_program_quietly(start: Start, tmp_pa
     assert program.stderr == ""
 
 
+def test_a_signal_before_the_start_raises_nothing_in_what_is_just_being_loaded(tmp_path: Path) -> None:
+    """A package in Rust (orjson) crashed with SIGSEGV when a signal raised SystemExit while it was loaded."""
+    script = (
+        "import os, signal, sys\n"
+        "from sidecars.chassis.runtime import lifecycle\n"
+        "lifecycle.exit_on_stop_signal()\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except BaseException:\n"
+        "    os._exit(6)\n"
+    )
+
+    assert Program(["-c", script], {}, tmp_path).wait(SOON) == 0
+
+
 def test_bad_settings_are_78_and_the_program_does_not_begin(start: Start) -> None:
     program = start("tests.chassis.programs", DEMO_DO="nonsense", DEMO_LOG_LEVEL="loud")
 

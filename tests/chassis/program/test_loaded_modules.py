@@ -34,6 +34,12 @@ LATER = frozenset(
 NEVER = frozenset({"aiohttp", "attr", "httpx", "pydantic", "requests", "rich", "setuptools", "typing_extensions"})
 ASYNC = frozenset({"asyncio", "h11", "ssl", "uvloop", "logging", "sidecars.chassis.admin_server"})
 MODES = ("sidecars.adapter.rules", "sidecars.adapter.exposition.parser", "sidecars.adapter.health")
+WAYS = (
+    "sidecars.ambassador.transport.ways",
+    "sidecars.ambassador.proxy.postgres",
+    "sidecars.ambassador.discovery.proxy_addresses",
+    "sidecars.chassis.http.proxy",
+)
 SHOW = """
 import signal, sys
 signal.signal(signal.SIGUSR1, lambda *_: print(*sorted(sys.modules), "end", flush=True))
@@ -100,9 +106,10 @@ def war(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "most", "also_later"),
     [
-        ("adapter", 82, (*MODES, "ctypes", "multiprocessing", "pathlib")),
-        ("ambassador", 121, ("pycares", "sidecars.ambassador.workers.supervisor", "ctypes", "multiprocessing")),
-        ("logshipper", 151, ("multiprocessing",)),  # inotify-simple loads ctypes
+        ("adapter", 84, (*MODES, "ctypes", "multiprocessing", "pathlib")),
+        # Two of them declare the settings of identity. Nothing else of it is loaded without AUTH.
+        ("ambassador", 169, ("pycares", "sidecars.ambassador.workers.supervisor", *WAYS, "ctypes", "multiprocessing")),
+        ("logshipper", 194, ("multiprocessing",)),  # inotify-simple loads ctypes
         ("warcopier", 85, ("ctypes",)),  # watchfiles loads multiprocessing and pathlib
     ],
 )

@@ -149,6 +149,26 @@ def test_what_looks_like_a_token_in_a_hidden_part_of_a_url_is_hidden(own: Net, t
     )
 
 
+@pytest.mark.parametrize(
+    ("target", "said", "shown"),
+    [
+        ("/in?key=hunter27&x=1", "no hunter27 here", "no *** here"),
+        ("/in?code=hunter2", "GET /in?code=hunter2 is refused", "GET /in?*** is refused"),
+        ("/in?X-Api-Key=a%2Fb-c-d-e", "a/b-c-d-e", "***"),
+        ("/t;access_token=hunter2/y", "access_token=hunter2/y", "***"),
+        ("/in?pipeline=shop-logs", "the pipeline shop-logs is missing", "the pipeline shop-logs is missing"),
+        ("/in?dedup_token={batch_key}", "{batch_key}", "{batch_key}"),
+    ],
+)
+def test_a_short_value_of_a_parameter_whose_name_says_that_it_is_a_secret_is_hidden(
+    own: Net, target: str, said: str, shown: str
+) -> None:
+    kept = RequestTarget(target, hidden)
+
+    assert logs.scrubbed(said, "here") == shown
+    assert kept.reveal() == target
+
+
 def test_a_path_that_is_shown_is_no_secret(own: Net) -> None:
     RequestTarget("/actuator/prometheus-version-2")
 
