@@ -31,6 +31,7 @@ The state on disk is never ahead of what a sink has accepted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -42,13 +43,14 @@ from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.health import ReadinessLatch
 from sidecars.chassis.runtime.lifecycle import IOFailed, ServiceContext, Unavailable
 from sidecars.logshipper import status
-from sidecars.logshipper.config import own_paths
+from sidecars.logshipper.config import own_paths, routing
 from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
+from sidecars.logshipper.delivery.unparsed_events import UnparsedEvents
 from sidecars.logshipper.input.followed_files import Inputs
 from sidecars.logshipper.input.follower import Follower
-from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
+from sidecars.logshipper.input.rotation.rotated_file_deletion import RotatedFilePolicy
 from sidecars.logshipper.input.scan_loop import ScanLoop
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.line_cutting import CuttingRules
@@ -57,6 +59,7 @@ from sidecars.logshipper.sinks.base import Sink
 from sidecars.logshipper.sinks.factory import create_sink
 from sidecars.logshipper.state.store import Store
 from sidecars.logshipper.transform.pipeline import Pipeline
+from sidecars.logshipper.transform.reduction.match_totals import MatchTotals
 from sidecars.logshipper.volumes import globs
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from sidecars.chassis.page.picture import Picture
+    from sidecars.logshipper.delivery.turns.file_groups import Groups
 
 log = logs.get("logshipper")
 
@@ -71,6 +75,8 @@ _SAVE = 1.0  # seconds between snapshots, at least
 _SAVE_SHARE = 20  # a snapshot that took t seconds is followed by a pause of at least 20 t: the journal has the changes
 _FREED = 1024 * 1024  # bytes
 _SHARED_DESCRIPTORS = 8  # the watcher, name resolution, a file that is looked at, dead letters
+_TAIL_DESCRIPTORS = 8  # the sockets of the live tail, its clients, and newcomers
+_SHARE = 0.8  # of the limit of open files, for log files without MAX_OPEN_FILES
 _SINK_DESCRIPTORS = 3  # of each sink, beside one for each batch in flight
 _SAVE_RESERVE = 0.5  # seconds of the drain that are kept for closing the sinks and saving
 
@@ -84,7 +90,10 @@ async def run(settings: Settings, context: ServiceContext) -> None:
     try:
         store.add_sinks(settings.sinks)
         app = _App(settings, context, store)
-        async with admin_server.serve(settings, context.health, app.metrics, app.page.members, picture=_picture):
+        async with (
+            admin_server.serve(settings, context.health, app.metrics, app.page.members, picture=_picture),
+            app.live_tail(),
+        ):
             await app.start()
             await app.run(starting)
     finally:
@@ -101,10 +110,12 @@ class _App:
         self._saving = context.health.hold("state", "")
         self._input_ended = asyncio.Event()
         self._ledgers = {name: Ledger() for name in settings.sinks}
-        pipelines = {name: Pipeline(one, settings.pod_fields()) for name, one in settings.inputs.items()}
+        pipelines = {name: Pipeline(one, settings.pod_fields(), settings.tz) for name, one in settings.inputs.items()}
         rules = {name: cutting_rules(one, pipelines[name]) for name, one in settings.inputs.items()}
-        rotated = RotatedFilePolicy(settings.rotate_wait, settings.delete_delivered)
-        inputs = Inputs(settings.inputs, rules, log_volumes(settings, os.environ))
+        rotated = RotatedFilePolicy(settings.rotate_wait, settings.delete_delivered, settings.max_held)
+        sinks = routing.sinks_of_inputs(settings.inputs, settings.sinks)
+        volumes = log_volumes(settings, os.environ)
+        inputs = Inputs(settings.inputs, rules, volumes, sinks, settings.close_inactive)
         for folder in inputs.volumes.on_the_mount_of(store.root):
             log.warning(
                 "the state and log files are on one mount, so that the app can write to the state: "
@@ -114,12 +125,17 @@ class _App:
                 logs=folder,
             )
         self._follower = Follower(inputs, rotated, store, self._ledgers, time.monotonic)
-        self._queues = {name: SinkQueue(name, self._follower, store) for name in settings.sinks}
+        groups = file_groups(settings.inputs, pipelines)
+        self._queues = {name: SinkQueue(name, self._follower, store, groups=groups) for name in settings.sinks}
         self._sinks: dict[str, Sink] = {name: create_sink(settings, sink) for name, sink in settings.sinks.items()}
         self._shippers = [
             Shipper(sink, pipelines, self._sinks[name], self._queues[name], context.health, time.monotonic)
             for name, sink in settings.sinks.items()
         ]
+        matches = MatchTotals({name: one.counters.unlabelled for name, one in pipelines.items() if one.counters})
+        unparsed = UnparsedEvents()
+        for shipper in self._shippers:
+            shipper.count_in(unparsed, matches)
         self.page = status.Page(
             status.Parts(self._shippers, self._queues, self._ledgers, self._follower, store, time.monotonic)
         )
@@ -133,15 +149,21 @@ class _App:
         """
         for name, sink in self._sinks.items():
             self._store.set_receipt(name, await sink.open(self._store.sink(name).receipt))
-        self._follower.open_files.set_limit(descriptors.free_count() - self._needed_descriptors())
+        self._follower.open_files.set_limit(self._most_open_files())
         self._follower.load_state()
         await self._scan_loop.start()
         if not await self._store.save():
             raise IOFailed(self._store.problem, code="state-not-saved")
 
+    def _most_open_files(self) -> int:
+        free = descriptors.free_count()
+        wanted = self._settings.max_open_files or int(_SHARE * descriptors.status()["soft_limit"])
+        return min(wanted, free - self._needed_descriptors())
+
     def _needed_descriptors(self) -> int:
         """Return how many descriptors everything but the log files may need."""
-        return _SHARED_DESCRIPTORS + sum(_SINK_DESCRIPTORS + sink.in_flight for sink in self._settings.sinks.values())
+        sinks = sum(_SINK_DESCRIPTORS + sink.in_flight for sink in self._settings.sinks.values())
+        return _SHARED_DESCRIPTORS + sinks + (_TAIL_DESCRIPTORS if self._settings.tail_listen else 0)
 
     async def run(self, starting: ReadinessLatch) -> None:
         """Ship until the end. `starting` is released once lines that are written from then on cannot be missed.
@@ -241,6 +263,18 @@ class _App:
         if unreadable := self._scan_loop.unreadable():
             raise IOFailed(f"stopped, and {'; '.join(unreadable)}", code="inputs-unreadable")
 
+    def live_tail(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Return the context in which the live tail answers, if there is one."""
+        if not self._settings.tail_listen:
+            return contextlib.nullcontext()
+        from sidecars.logshipper.live import live_tail, tail_server  # noqa: PLC0415 - loaded only where it is used
+
+        routes = routing.sinks_of_inputs(self._settings.inputs, self._settings.sinks)
+        tail = live_tail.LiveTail(routes, asyncio.get_running_loop().call_soon_threadsafe)
+        for shipper in self._shippers:
+            shipper.observe_with(tail.observe)
+        return tail_server.serve(self._settings, tail)
+
     def metrics(self) -> CollectorRegistry:
         from sidecars.logshipper.metrics import LedgerCollector  # noqa: PLC0415 - at the first scrape
 
@@ -266,9 +300,26 @@ def log_volumes(settings: Settings, environ: Mapping[str, str]) -> LogVolumes:
 
 def cutting_rules(one: InputSettings, pipeline: Pipeline) -> CuttingRules:
     """Return how the files of an input are cut into chunks."""
-    several = one.multiline != "none" or one.format == "cri"
-    boundary = pipeline.boundary if several else None
-    return CuttingRules(one.max_line_size, one.long_lines == "cut", boundary, pipeline.context, one.multiline_timeout)
+    return CuttingRules(
+        one.max_line_size,
+        one.long_lines == "cut",
+        pipeline.boundary,
+        pipeline.context,
+        pipeline.encoding,
+        pipeline.boundaries,
+        pipeline.is_timed,
+        one.multiline_timeout,
+    )
+
+
+def file_groups(inputs: Mapping[str, InputSettings], pipelines: Mapping[str, Pipeline]) -> Groups | None:
+    """Return the groups of files that take turns; None if no input has PATH_FIELDS."""
+    fields = {name: pipeline.path_fields for name, pipeline in pipelines.items() if pipeline.path_fields}
+    if not fields:
+        return None
+    from sidecars.logshipper.delivery.turns.file_groups import Groups, InputGroups  # noqa: PLC0415 - see above
+
+    return Groups({name: InputGroups(one, inputs[name].fair_by) for name, one in fields.items()})
 
 
 def _keep_freed_memory() -> None:

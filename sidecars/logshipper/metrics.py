@@ -15,7 +15,7 @@ from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.model.ledger import REASONS, Ledger
 from sidecars.logshipper.state.store import Store
 
-OUTCOMES = ("delivered", "retried", "rejected", "split")
+OUTCOMES = ("delivered", "retried", "rejected", "split", "expired")
 
 
 class LedgerCollector(Collector):
@@ -49,7 +49,7 @@ class LedgerCollector(Collector):
         files.add_metric(["followed"], sum(not tail.dormant for tail in self._follower.tails.values()))
         files.add_metric(["unreadable"], self._follower.access.unreadable_count)
         files.add_metric(["not_followed"], self._follower.access.not_followed)
-        for state, count in self._follower.open_files.status(self._follower.tails.values()).items():
+        for state, count in self._follower.open_files.status().items():
             if state != "most":
                 files.add_metric([state], count)
         yield files
@@ -58,6 +58,8 @@ class LedgerCollector(Collector):
             "Disk space of deleted files that are held open until every sink has them.",
             value=self._follower.open_files.held_deleted(),
         )
+        yield self._unparsed()
+        yield self._matches()
         yield GaugeMetricFamily(
             "logshipper_missing_rotated_files",
             "Logs of which a rotated file was missing at the first scan without a saved state.",
@@ -66,6 +68,27 @@ class LedgerCollector(Collector):
         yield GaugeMetricFamily(
             "logshipper_state_saved", "1 while the positions can be saved, else 0.", value=not self._store.problem
         )
+
+    def _unparsed(self) -> Metric:
+        unparsed = CounterMetricFamily(
+            "logshipper_unparsed_events",
+            "Events in which the format, time, level, message or field of the path was not found that a setting names.",
+            labels=["input", "part"],
+        )
+        for (name, part), count in self._shippers[0].unparsed.counts().items() if self._shippers else ():
+            unparsed.add_metric([name, part], count)
+        return unparsed
+
+    def _matches(self) -> Metric:
+        matches = CounterMetricFamily(
+            "logshipper_matches",
+            "Events in which a regex of COUNT was found, by input and counter; a named group is a label, too.",
+            labels=["input", "name"],
+        )
+        for (name, match), count in self._shippers[0].matches.counts().items() if self._shippers else ():
+            label = {match.label: match.value} if match.label else {}
+            matches.add_sample("logshipper_matches_total", {"input": name, "name": match.name, **label}, count)
+        return matches
 
     def _ledger_metrics(self) -> Iterator[Metric]:
         read = CounterMetricFamily("logshipper_read_bytes", "Log bytes that were seen.", labels=["sink"])
@@ -101,13 +124,19 @@ class LedgerCollector(Collector):
             "1 while the sink refuses every line, and they are kept; else 0.",
             labels=["sink"],
         )
+        overflows = CounterMetricFamily(
+            "logshipper_target_overflows",
+            "Events whose index, topic or other target became `overflow`, or whose label became metadata.",
+            labels=["sink"],
+        )
         for shipper in self._shippers:
             refusing.add_metric([shipper.name], shipper.refuses_all)
+            overflows.add_metric([shipper.name], shipper.target_overflows)
             for outcome in OUTCOMES:
                 batches.add_metric([shipper.name, outcome], shipper.batches[outcome])
             since = self._queues[shipper.name].oldest()
             oldest.add_metric([shipper.name], 0.0 if since is None else max(0.0, self._clock() - since))
-        yield from (batches, oldest, refusing)
+        yield from (batches, oldest, refusing, overflows)
 
     def _delivery_metrics(self) -> Iterator[Metric]:
         success = GaugeMetricFamily(

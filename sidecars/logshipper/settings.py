@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from sidecars.chassis.config.cloud_settings import AwsSettings
 from sidecars.chassis.config.setting_types import (
     Address,
     Secret,
@@ -17,17 +18,28 @@ from sidecars.chassis.config.setting_types import (
     path_to_read,
     text,
 )
-from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
+from sidecars.chassis.config.settings import group, setting, variable
 from sidecars.chassis.isolation import roots
 from sidecars.chassis.isolation.roots import DeclaredRoot
 from sidecars.chassis.runtime.light_dataclasses import dataclass
-from sidecars.logshipper.config import setting_combinations, setting_types, sink_registry
+from sidecars.logshipper.config import (
+    file_settings,
+    setting_combinations,
+    setting_types,
+    sink_registry,
+)
+from sidecars.logshipper.config.combinations import s3_combinations
+from sidecars.logshipper.config.file_settings import FileSettings
 from sidecars.logshipper.config.input_settings import InputSettings
+from sidecars.logshipper.config.over_http import http_settings
+from sidecars.logshipper.config.over_http.http_settings import CloudSettings
+from sidecars.logshipper.config.process_families import tail_settings
+from sidecars.logshipper.config.process_families.tail_settings import TailSettings
 from sidecars.logshipper.config.sink_settings import SinkSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ServiceSettings):
+class Settings(FileSettings, TailSettings, AwsSettings, CloudSettings):
     """All settings of a process. Loaded once at the start and never changed."""
 
     PREFIX: ClassVar[str] = "LOGSHIPPER"
@@ -77,6 +89,9 @@ class Settings(ServiceSettings):
         "with a plain container",
         default="",
     )
+    tz: str | None = setting(
+        text, "for `TIME_ZONE=local`: the zone, a name such as `Europe/Berlin`; unset: UTC", env="TZ", default=""
+    )
     otel_service_name: str | None = setting(
         text, "for `otlp`: `service.name` of the resource", env="OTEL_SERVICE_NAME", default=""
     )
@@ -99,16 +114,33 @@ class Settings(ServiceSettings):
     def check(self) -> Iterator[str]:
         """Yield a sentence for each pair of settings that do not fit together."""
         yield from setting_combinations.check(self.inputs, self.sinks, _variable)
+        if any(sink.url.scheme == "file" or sink.on_reject is not None for sink in self.sinks.values()):
+            from sidecars.logshipper.config.combinations import place_combinations  # noqa: PLC0415 - for such sinks only
+
+            pod = tuple(filter(None, (self.pod_namespace, self.pod_name)))
+            yield from place_combinations.check(self.inputs, self.sinks, self.state_dir, pod, _variable)
+        yield from http_settings.unusable_proxies(self, self.sinks)
+        yield from file_settings.check(self.inputs.values(), self, self.scan_interval)
+        yield from http_settings.wrong_auth(self, self.sinks.values(), _variable)
+        yield from setting_combinations.local_zone(self.inputs, self.tz, _variable)
+        yield from s3_combinations.check(self, self, self.sinks, _variable)
+        yield from tail_settings.check(self, _variable)
 
     def warn(self) -> Iterator[str]:
-        """Yield a sentence for each secret that is sent without encryption."""
+        """Yield a sentence for each secret that is sent without encryption, and for lines that are shown so."""
         yield from setting_combinations.sent_in_clear(self.sinks, self.otel_exporter_otlp_headers, _variable)
+        yield from http_settings.tokens_in_clear(self, self.sinks.values(), _variable)
+        yield from tail_settings.warn(self, _variable)
 
     def summary(self) -> str:
         """Return the globs and the receivers. A path of a URL is left out: nobody needs it to know a receiver."""
         paths = [path for one in self.inputs.values() for path in one.paths]
-        receivers = [sink_registry.short_name(sink.url) for sink in self.sinks.values()]
+        receivers = [sink_registry.short_name(sink.url) + self._way(sink) for sink in self.sinks.values()]
         return f"ships {', '.join(paths)} to {' and '.join(receivers)}"
+
+    def _way(self, sink: SinkSettings) -> str:
+        proxy = http_settings.proxy_of(self, sink)
+        return f" through the proxy {proxy}" if proxy else ""
 
     def further_roots(self) -> Iterator[DeclaredRoot]:
         """Yield the right to rename and remove rotated files, where it is needed."""

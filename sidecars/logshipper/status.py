@@ -14,6 +14,7 @@ from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from heapq import nlargest
 from typing import Any, NamedTuple
 
+from sidecars.logshipper.config.limits import MOST_FILES
 from sidecars.logshipper.delivery.shipper import Attempts, Shipper
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.input.follower import Follower
@@ -23,9 +24,6 @@ from sidecars.logshipper.model.ledger import Account, Ledger
 from sidecars.logshipper.model.ledger_words import in_bytes, sum_in_words
 from sidecars.logshipper.model.line_cutting import Ending
 from sidecars.logshipper.state.store import Store
-
-MOST_FILES = 50
-"""Files that are listed for each sink."""
 
 _SHARE = 20
 _AT_ONCE = 500  # files that are looked at in one step: about 2 ms
@@ -105,6 +103,7 @@ def page_steps(parts: Parts) -> Steps:
         "unreadable_inputs": follower.unreadable_inputs(),
         "missing_rotated_files": follower.missing,
         "state_problem": parts.store.problem,
+        "unparsed": parts.shippers[0].unparsed.sentences() if parts.shippers else [],
     }
 
 
@@ -115,7 +114,7 @@ def _sink_steps(shipper: Shipper, parts: Parts, rotated: Container[str]) -> Step
     name, ledger, follower = shipper.name, parts.ledgers[shipper.name], parts.follower
     total, first = ledger.total, _counts(ledger.total)
     worst, wrong, pending, missing, oldest = Worst(MOST_FILES), [], 0, 0, -1.0
-    tails = list(follower.tails.values())
+    tails = [tail for tail in follower.tails.values() if name in tail.sinks]
     for start in range(0, len(tails), _AT_ONCE):
         now = parts.clock()
         some = [_waiting(tail, name, now) for tail in tails[start : start + _AT_ONCE] if _is_followed(tail, follower)]
@@ -132,13 +131,14 @@ def _sink_steps(shipper: Shipper, parts: Parts, rotated: Container[str]) -> Step
     listed = [one.tail for one in worst.choose() if _is_followed(one.tail, follower)]
     files = [
         _file(tail, ledger, name, now)
-        | _words(tail, name, renamed=tail.state.generation in rotated, in_trouble=bool(shipper.trouble))
+        | _words(tail, shipper, parts.queues[name], renamed=tail.state.generation in rotated)
         for tail in listed
     ]
     hidden = total.pending - sum(ledger.files[tail.state.generation].pending for tail in listed)
     return {
         "state": state_of(total.pending, shipper.in_flight, shipper.trouble, refuses_all=refuses_all),
-        "why": why(shipper.trouble, attempts, shipper.in_flight, total.pending, missing, waits=oldest >= 0),
+        "why": why(shipper.trouble, attempts, shipper.in_flight, total.pending, missing, waits=oldest >= 0)
+        or shipper.held,
         "oldest_seconds": _seconds(oldest),
         "last_success_seconds": _seconds(parts.queues[name].times.last_success_age()),
         **total.as_dict(),
@@ -151,9 +151,9 @@ def _sink_steps(shipper: Shipper, parts: Parts, rotated: Container[str]) -> Step
         "last_failure": _last_failure(attempts),
         "last_rejection": shipper.rejections.last,
         "in_flight": shipper.in_flight,
-        "files_followed": len(follower.tails),
-        "files_left_out": len(follower.tails) - len(files),
-        "left_out": left_out(len(follower.tails) - len(files), hidden),
+        "files_followed": len(tails),
+        "files_left_out": len(tails) - len(files),
+        "left_out": left_out(len(tails) - len(files), hidden),
         "files": files,
     }
 
@@ -247,8 +247,12 @@ def file_state(*, dormant: bool, parked: bool, is_open: bool, renamed: bool, del
     return "closed" if parked else "open"
 
 
-def waits_for(pending: int, *, in_flight: bool, complete: bool, reachable: bool, in_trouble: bool) -> str:
-    """Return what the pending bytes of a file wait for; "" if none are pending. `complete`: an event is complete."""
+def waits_for(
+    pending: int, *, in_flight: bool, complete: bool, reachable: bool, in_trouble: bool, limited: bool
+) -> str:
+    """Return what the pending bytes of a file wait for; "" if none are pending. `complete`: an event is complete.
+    `limited`: RATE_LIMIT holds the file.
+    """
     if not pending:
         return ""
     if in_flight:
@@ -257,7 +261,9 @@ def waits_for(pending: int, *, in_flight: bool, complete: bool, reachable: bool,
         return "the file: it is not where it was"
     if not complete:
         return "the end of its last line"
-    return "the sink" if in_trouble else "its turn"
+    if in_trouble:
+        return "the sink"
+    return "RATE_LIMIT" if limited else "its turn"
 
 
 def _is_followed(tail: Tail, follower: Follower) -> bool:
@@ -283,18 +289,19 @@ def _file(tail: Tail, ledger: Ledger, sink: str, now: float) -> dict[str, Any]:
     }
 
 
-def _words(tail: Tail, sink: str, *, renamed: bool, in_trouble: bool) -> dict[str, Any]:
+def _words(tail: Tail, shipper: Shipper, queue: SinkQueue, *, renamed: bool) -> dict[str, Any]:
     use = disk_use(tail)
     deleted = use is not None and use.is_deleted
     state = file_state(
         dormant=tail.dormant, parked=tail.parked, is_open=use is not None, renamed=renamed, deleted=deleted
     )
     waiting = waits_for(
-        tail.pending(sink),
-        in_flight=tail.in_flight(sink),
-        complete=tail.has_event_for(sink),
+        tail.pending(shipper.name),
+        in_flight=tail.in_flight(shipper.name),
+        complete=tail.has_event_for(shipper.name),
         reachable=tail.reachable,
-        in_trouble=in_trouble,
+        in_trouble=bool(shipper.trouble),
+        limited=queue.is_limited(tail),
     )
     return {"state": state, "held_bytes": use.size if use and (renamed or deleted) else 0, "waits_for": waiting}
 
@@ -324,7 +331,6 @@ def _rotated_steps(follower: Follower) -> Generator[None, None, set[str]]:
 def _open_file_steps(follower: Follower, rotated: Container[str]) -> Steps:
     """Return `held`, the open files that are deleted or rotated with their bytes on the disk, and `open_files`."""
     held = dict.fromkeys(("deleted_files", "deleted_bytes", "rotated_files", "rotated_bytes"), 0)
-    closed = {True: 0, False: 0}  # files that are closed to save a descriptor, by `settled`
     tails = list(follower.tails.values())
     for start in range(0, len(tails), _AT_ONCE):
         for tail in tails[start : start + _AT_ONCE]:
@@ -333,12 +339,8 @@ def _open_file_steps(follower: Follower, rotated: Container[str]) -> Steps:
                 word = "deleted" if use.is_deleted else "rotated"
                 held[f"{word}_files"] += 1
                 held[f"{word}_bytes"] += use.size
-            if tail.parked:
-                closed[tail.settled()] += 1
         yield
-    most, opened = follower.open_files.limit, len(follower.open_files)
-    numbers = {"most": most, "open": opened, "closed": sum(closed.values()), "closed_with_pending": closed[False]}
-    return {"held": held, "open_files": numbers}
+    return {"held": held, "open_files": follower.open_files.status()}
 
 
 def _seconds(seconds: float | None) -> float | None:

@@ -7,8 +7,10 @@ import os
 import random
 import shutil
 import time
+from base64 import b64encode
 from pathlib import Path
 
+_RANDOM_LINE = 4000  # characters
 BAD = "never mind "  # the beginning of a line that Elasticsearch rejects
 
 
@@ -21,6 +23,7 @@ class ChaosApp:
         self.log = folder / "logs" / "app.log"
         self.written: list[str] = []  # all lines of both files
         self.rotations = 0
+        self.compressed = 0  # rotated files
         self._file = self.log.open("ab", buffering=0)
         self._unfinished = b""  # the rest of a line that was written in part
 
@@ -38,6 +41,15 @@ class ChaosApp:
         cut = self.random.randrange(len(block)) if self.random.random() < 0.3 else len(block)
         self._file.write(block[:cut])
         self._unfinished = block[cut:]
+
+    def write_random(self, size: int) -> None:
+        """Write whole lines of so many bytes, which no compression makes small."""
+        self.finish_line()
+        lines = []
+        for _ in range(0, size, _RANDOM_LINE):
+            lines.append(f"{len(self.written)} {b64encode(self.random.randbytes(_RANDOM_LINE * 3 // 4)).decode()}")
+            self.written.append(lines[-1])
+        self._file.write("".join(f"{line}\n" for line in lines).encode())
 
     def finish_line(self) -> None:
         """Write the rest of the unfinished line."""

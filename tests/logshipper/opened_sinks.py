@@ -18,10 +18,10 @@ from sidecars.logshipper.sinks.factory import create_sink
 from tests.support import PATIENCE
 
 
-def create(url: str, environ: Mapping[str, str] | None = None, /, **settings: str) -> Sink:
-    """Return a sink. `settings` are named without their prefix; `environ` has whole names."""
+def loaded(url: str, environ: Mapping[str, str] | None = None, /, **settings: str) -> Settings:
+    """Return the settings of a sink. `settings` are named without their prefix; `environ` has whole names."""
     ours = {f"LOGSHIPPER_{name.upper()}": value for name, value in settings.items()}
-    loaded = load(
+    return load(
         Settings,
         {
             "LOGSHIPPER_PATHS": "/logs/*.log",
@@ -31,7 +31,12 @@ def create(url: str, environ: Mapping[str, str] | None = None, /, **settings: st
             **(environ or {}),
         },
     )
-    return create_sink(loaded, loaded.sinks["default"])
+
+
+def create(url: str, environ: Mapping[str, str] | None = None, /, **settings: str) -> Sink:
+    """Return the sink of these settings."""
+    found = loaded(url, environ, **settings)
+    return create_sink(found, found.sinks["default"])
 
 
 @contextlib.asynccontextmanager

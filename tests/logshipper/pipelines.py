@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,11 +16,14 @@ from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.transform.pipeline import Pipeline
 from tests.logshipper.support import a_chunk
 
+AT = 1795867200 * 10**9
+"""When the chunks were collected: 2026-11-28T12:00:00Z."""
+
 
 @lru_cache(maxsize=64)
 def settings(**values: str) -> Settings:
     environ = {f"LOGSHIPPER_{name}": value for name, value in values.items()}
-    return load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:", **environ})
+    return load(Settings, {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "http://h/", **environ})
 
 
 def make_pipeline(**values: str) -> Pipeline:
@@ -27,11 +31,18 @@ def make_pipeline(**values: str) -> Pipeline:
 
 
 def processed(item: Chunk, **values: str) -> Records:
-    return make_pipeline(**values).process(item)
+    pipeline = make_pipeline(**values)
+    return pipeline.process(item if pipeline.encoding == "auto" else replace(item, encoding=pipeline.encoding), AT)
 
 
 def records_of(data: bytes | str, **values: str) -> Records:
     return processed(a_chunk(data if isinstance(data, bytes) else data.encode()), **values)
+
+
+def shipped_by_schema(data: bytes | str, at: int = 0, **values: str) -> list[dict[str, Any]]:
+    """Return the whole records as a sink with this SINK_SCHEMA writes them. `at`: when the batch was collected."""
+    batch = Batch("default", (records_of(data, **values),), at)
+    return [json.loads(line) for line in b"".join(ndjson.encoder(values["SINK_SCHEMA"])(batch)).splitlines()]
 
 
 def shipped(data: bytes | str, **values: str) -> list[dict[str, Any]]:

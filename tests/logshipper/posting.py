@@ -28,8 +28,10 @@ async def post(url: str, text: str, **settings: str) -> None:
 @asynccontextmanager
 async def served(serve: Serve, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Yield the address of a server whose bytes `serve` writes."""
+    handlers: set[asyncio.Task[None] | None] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.current_task())
         try:
             await serve(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
@@ -42,6 +44,17 @@ async def served(serve: Serve, context: ssl.SSLContext | None = None) -> AsyncIt
         yield f"localhost:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        await ended(handlers)
+
+
+async def ended(handlers: set[asyncio.Task[None] | None]) -> None:
+    """Wait until the handlers of a server have seen the ends of their connections; stop those that wait for more."""
+    tasks = [task for task in handlers if task is not None]
+    if tasks:
+        _, waiting = await asyncio.wait(tasks, timeout=0.2)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def request_of(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:

@@ -23,7 +23,7 @@ from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.fingerprint import position_fingerprint
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.transform.pipeline import Pipeline
-from tests.support import wait_until
+from tests.support import get, wait_until
 
 FAST = {
     "LOGSHIPPER_SCAN_INTERVAL": "50ms",
@@ -164,13 +164,13 @@ def place_of(ident: str) -> tuple[str, int]:
 
 
 def status(admin_port: int) -> dict[str, Any]:
-    page: dict[str, Any] = httpx.get(f"http://127.0.0.1:{admin_port}/status", trust_env=False).json()
+    page: dict[str, Any] = get(f"http://127.0.0.1:{admin_port}/status").json()
     return page
 
 
 def metric(admin_port: int, name: str) -> float:
     """Return the value of one sample, such as `logshipper_pending_bytes{sink="default"}`."""
-    text = httpx.get(f"http://127.0.0.1:{admin_port}/metrics", trust_env=False).text
+    text = get(f"http://127.0.0.1:{admin_port}/metrics").text
     return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} "))
 
 

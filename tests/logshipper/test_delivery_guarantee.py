@@ -281,7 +281,7 @@ class LogShipping(RuleBasedStateMachine):
         """Save the state as `Store.save` does, without its thread."""
         store = self.pod.store
         store._begin_journal()
-        store._write(checkpoint.dump(store.state, store.state.journal), store.state.journal)
+        store._write(checkpoint.pieces(store.state, store.state.journal), store.state.journal)
 
     # -- the judge -----------------------------------------------------------------------------------------------------
 

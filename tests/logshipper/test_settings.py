@@ -86,6 +86,31 @@ def test_a_bad_setting_gets_a_sentence(environ: dict[str, str], part: str) -> No
     assert part in " ".join(problems(**environ))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("PATH", "PATHS"),
+        ("COUNTS", "COUNT"),
+        ("SINK_URL", "SINK"),
+        ("SAMPLE_RATE", "SAMPLE"),
+        ("DEFAULT_PATHS", "PATHS"),
+        ("RATELIMIT", "RATE_LIMIT"),
+        ("REGION", "SINK_REGION"),
+        ("BATCH", "BATCH_SIZE"),
+    ],
+)
+def test_an_unknown_name_is_told_what_was_meant(wrong: str, meant: str) -> None:
+    assert problems(**{f"LOGSHIPPER_{wrong}": "1"}) == [
+        f"LOGSHIPPER_{wrong} is not a setting; did you mean LOGSHIPPER_{meant}?"
+    ]
+
+
+@pytest.mark.parametrize("wrong", ["LIVE_TAIL", "XYZZYXYZZY"])
+def test_the_prefix_of_all_names_makes_none_of_them_similar(wrong: str) -> None:
+    (problem,) = problems(**{f"LOGSHIPPER_{wrong}": "1"})
+    assert problem.startswith(f"LOGSHIPPER_{wrong} is not a setting; --help lists the ")
+
+
 def test_inputs_and_sinks_can_be_several() -> None:
     found = load(
         Settings,
@@ -123,8 +148,8 @@ def test_what_we_write_where_our_own_globs_would_find_it_is_refused(environ: dic
 @pytest.mark.parametrize(
     "environ",
     [
-        {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_ON_REJECT": "/logs/rejected"},
-        {"LOGSHIPPER_PATHS": "/logs/**", "LOGSHIPPER_EXCLUDE": "*.ndjson", "LOGSHIPPER_ON_REJECT": "/logs/rejected"},
+        {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_ON_REJECT": "/logs/rejected", "LOGSHIPPER_SINK": "http://h"},
+        {"LOGSHIPPER_PATHS": "/logs/**", "LOGSHIPPER_EXCLUDE": "*.ndjson", "LOGSHIPPER_SINK": "file:///logs/audit"},
         {"LOGSHIPPER_PATHS": "/logs/*.log", "LOGSHIPPER_SINK": "file:///logs"},
     ],
 )
@@ -145,15 +170,15 @@ SINKS = {"LOGSHIPPER_SINK": "", "LOGSHIPPER_A_SINK": "file:///out", "LOGSHIPPER_
     [
         (
             {**TWO, "LOGSHIPPER_A_FORMAT": "json", "LOGSHIPPER_A_MULTILINE": "java", "LOGSHIPPER_B_MULTILINE": "java"},
-            "LOGSHIPPER_A_MULTILINE is set, but LOGSHIPPER_A_FORMAT=json has no use for it: it is for raw, regex, cri",
+            "LOGSHIPPER_A_MULTILINE is set, but LOGSHIPPER_A_FORMAT=json has no use for java: it joins texts",
         ),
         (
             {**TWO, "LOGSHIPPER_A_FORMAT": "json", "LOGSHIPPER_MULTILINE": "java", "LOGSHIPPER_B_MULTILINE": "go"},
-            "LOGSHIPPER_MULTILINE is set, but LOGSHIPPER_A_FORMAT=json has no use for it: it is for raw, regex, cri",
+            "LOGSHIPPER_MULTILINE is set, but LOGSHIPPER_A_FORMAT=json has no use for java: it joins texts",
         ),
         (
             {**TWO, "LOGSHIPPER_FORMAT": "json", "LOGSHIPPER_B_FORMAT": "raw", "LOGSHIPPER_A_MULTILINE": "java"},
-            "LOGSHIPPER_A_MULTILINE is set, but LOGSHIPPER_FORMAT=json has no use for it: it is for raw, regex, cri",
+            "LOGSHIPPER_A_MULTILINE is set, but LOGSHIPPER_FORMAT=json has no use for java: it joins texts",
         ),
         (
             {**TWO, "LOGSHIPPER_A_REGEX": "(?P<a>.)", "LOGSHIPPER_B_FORMAT": "regex", "LOGSHIPPER_B_REGEX": "(?P<a>.)"},
@@ -168,6 +193,10 @@ SINKS = {"LOGSHIPPER_SINK": "", "LOGSHIPPER_A_SINK": "file:///out", "LOGSHIPPER_
                 "LOGSHIPPER_B_TIME_FORMAT": "unix",
             },
             "LOGSHIPPER_A_TIME_FORMAT is set, but LOGSHIPPER_A_TIME_KEY is not: which field has the time?",
+        ),
+        (
+            {**TWO, "LOGSHIPPER_A_FORMAT": "record", "LOGSHIPPER_A_MULTILINE": "^x"},
+            "LOGSHIPPER_A_MULTILINE is set, but LOGSHIPPER_A_FORMAT=record has no use for ^x: it joins texts",
         ),
         (
             {**TWO, "LOGSHIPPER_A_MULTILINE_TIMEOUT": "2s", "LOGSHIPPER_B_MULTILINE": "java"},
@@ -206,9 +235,11 @@ def test_a_setting_without_a_name_is_for_those_that_have_a_use_for_it(environ: d
     settings(**environ)
 
 
-@pytest.mark.parametrize("value", ["java,python", "java|go", "none, java", "Java Python", "regex:"])
+@pytest.mark.parametrize("value", ["java|go", "none, java", "Java Python", "regex:", "java,pyton", "java,auto"])
 def test_several_kinds_of_multiline_are_no_regex(value: str) -> None:
-    assert "expected none, java, python, go, indent, or the regex" in " ".join(problems(LOGSHIPPER_MULTILINE=value))
+    kinds = "java, python, go, ruby, php, node, dotnet, rust, indent, auto"
+    said = " ".join(problems(LOGSHIPPER_MULTILINE=value))
+    assert f"expected none, {kinds}, several of them, or the regex" in said
 
 
 def test_inputs_know_which_variable_set_each_of_their_fields() -> None:

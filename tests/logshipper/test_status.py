@@ -85,12 +85,14 @@ def test_the_state_of_a_file_is_a_word(facts: dict[str, bool], word: str) -> Non
         (5, {"reachable", "in_flight"}, "the sink's answer"),
         (5, {"reachable", "complete", "in_trouble"}, "the sink"),
         (5, {"reachable", "complete"}, "its turn"),
+        (5, {"reachable", "complete", "limited"}, "RATE_LIMIT"),
+        (5, {"reachable", "complete", "limited", "in_trouble"}, "the sink"),
         (5, {"reachable"}, "the end of its last line"),
         (5, set(), "the file: it is not where it was"),
     ],
 )
 def test_the_pending_bytes_of_a_file_tell_what_they_wait_for(pending: int, facts: set[str], words: str) -> None:
-    names = ("in_flight", "complete", "reachable", "in_trouble")
+    names = ("in_flight", "complete", "reachable", "in_trouble", "limited")
     assert status.waits_for(pending, **{name: name in facts for name in names}) == words
 
 

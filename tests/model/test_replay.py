@@ -11,7 +11,8 @@ import pytest
 
 from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.state import checkpoint
-from sidecars.logshipper.state.checkpoint import ChunkRange, FileState
+from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.sent_batches import ChunkRange, SentBatch
 from sidecars.logshipper.state.store import Store
 from tests.model.checker import MODEL
 
@@ -36,7 +37,7 @@ class Replay:
         self._folder = folder
         self.loads = 0
         self._loaded: list[tuple[int, ...]] = []
-        self._copy = (b"", 0)
+        self._copy: tuple[list[tuple[int, bytes]], int] = ([], 0)
         self.store = self._opened()
         self.store.add_sinks(("0", "1"))
         positions = {sink: Fingerprint(0, 0, "") for sink in ("0", "1")}
@@ -58,13 +59,14 @@ class Replay:
         store = self.store
         match step:
             case ["collect", sink, _, _]:
-                store.record_sending(sink, [[ChunkRange(GENERATION, numbers[1], numbers[1], numbers[2], kind=0)]])
+                sent = [ChunkRange(GENERATION, numbers[1], numbers[1], numbers[2], kind=0)]
+                store.record_sending(sink, [SentBatch(sent, at=1)])
             case ["settle", sink, _]:
                 store.record_decision(sink, {GENERATION: Fingerprint(numbers[1], 0, "")}, None, [])
             case ["save"]:
                 if store._journal is None or not store._begun:
                     store._begin_journal()
-                self._copy = (checkpoint.dump(store.state, store.state.journal), store.state.journal)
+                self._copy = (list(checkpoint.pieces(store.state, store.state.journal)), store.state.journal)
             case ["renamed"]:
                 store._write(*self._copy)
             case ["saved"]:
@@ -75,7 +77,7 @@ class Replay:
                 self.loads += 1
                 position = store.state.files[GENERATION].positions[sink].offset
                 assert position == numbers[1]
-                ranges = [(each.start, each.end) for batch in store.sink(sink).sending for each in batch]
+                ranges = [(each.start, each.end) for batch in store.sink(sink).sending for each in batch.ranges]
                 in_flight = [(numbers[3], numbers[4])] if numbers[3] != numbers[4] else []
                 # The model clears a batch that is decided; the Store's reader skips it by its position.
                 assert [each for each in ranges if each[0] >= position] == [

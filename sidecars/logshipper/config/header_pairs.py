@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from urllib.parse import quote, unquote
 
+from sidecars.chassis.http.authorization import can_be_a_value
+
 _OURS = frozenset(
     {
         "connection",
@@ -60,11 +62,6 @@ def values(raw: str) -> list[str]:
         return [value for _, value in parse_pairs(raw)]
     except ValueError:
         return [raw]
-
-
-def can_be_a_value(text: str) -> bool:
-    """Return True if a header can have this value: RFC 9110, section 5.5, without the obsolete forms."""
-    return text.isascii() and text.isprintable() and text == text.strip()
 
 
 def _is_token(name: str) -> bool:

@@ -9,13 +9,18 @@ from sidecars.chassis.config.setting_types import choice, comma_separated, durat
 from sidecars.chassis.config.settings import setting
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 from sidecars.logshipper.config import setting_types
+from sidecars.logshipper.config.file_settings import InputFileSettings
+from sidecars.logshipper.config.input_families.field_settings import FieldSettings
+from sidecars.logshipper.config.input_families.reduction_settings import ReductionSettings
+from sidecars.logshipper.config.time_settings import TimeSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class InputSettings:
+class InputSettings(InputFileSettings, TimeSettings, FieldSettings, ReductionSettings):
     """The settings of one input, owned by `Settings.inputs`.
 
-    Each input goes to all sinks. A file that the globs of two inputs match belongs to the first input by name.
+    Each input goes to all sinks that name no inputs, and to those that name it (`INPUTS`). A file that the
+    globs of two inputs match belongs to the first input by name.
     """
 
     name: str
@@ -42,33 +47,44 @@ class InputSettings:
         default="split",
     )
     format: str = setting(
-        choice("raw", "json", "logfmt", "cri", "regex"),
-        "the format by which an event is parsed into fields (`cri` is the format of container runtimes); an event that "
-        "cannot be parsed is shipped raw",
+        setting_types.formats,
+        "the format by which an event is parsed into fields: `raw`, `json`, `logfmt`, `regex`, or that of a container "
+        "runtime (`cri`, `docker`); with a second format, such as in `cri,json`, that one reads the `message` of the "
+        "first; an event that cannot be parsed is shipped raw; `record` takes records and dead letters of ours as they "
+        "are, with their ids",
         default="raw",
     )
     regex: str | None = setting(
         setting_types.groups,
-        "for `FORMAT=regex`: matches the whole first line of an event, and its named groups become the fields",
+        "for the format `regex`: matches the whole first line of an event, and its named groups become the fields",
         default="",
     )
     time_key: str | None = setting(
-        text, "the field that holds the event's time; it becomes the record's `time`", default=""
+        setting_types.field_paths,
+        "the field that holds the event's time; it becomes the record's `time`; of a list such as `time,ts,t.$date` "
+        "the first counts that has a time; `a.b` is the field `a.b`, or else `b` inside of `a`",
+        default="",
     )
     time_format: str | None = setting(
         setting_types.time_format,
-        "the format of the field that `TIME_KEY` names: `rfc3339` (the default), `unix`, `unix_ms`, `unix_us`, "
-        "`unix_ns`, or a pattern such as `%d/%b/%Y:%H:%M:%S %z`; a time without a zone is UTC",
+        "the format of the field that `TIME_KEY` names: `auto` (RFC 3339, numbers since 1970; the default), "
+        "`rfc3339`, `unix`, `unix_ms`, `unix_us`, `unix_ns`, `apache`, `syslog`, `klog`, or a pattern such as "
+        "`%d-%b-%Y %H:%M:%S.%f`",
         default="",
     )
     level_key: str | None = setting(
-        text, "the field that holds the event's level; it becomes the record's `level` and `severity`", default=""
+        setting_types.field_paths,
+        "the field that holds the event's level, or a list as of `TIME_KEY`; it becomes the record's `level` and "
+        "`severity`. `auto`: the usual fields, or lines of well-known forms. Unset: the usual fields, for sinks with a "
+        "place for a level, while the record stays as it is. `none`: no level",
+        default="",
     )
     multiline: str = setting(
         setting_types.multiline,
-        "the lines that make one event: each line (`none`), a line and its stack trace (`java`, `python`, `go`), a "
-        "line and the indented lines after it (`indent`), or a line that a regex matches and all lines before the next "
-        "such line (the regex, also written `regex:…`)",
+        "the lines that make one event: each line (`none`), a line and its stack trace (`java`, `python`, `go`, "
+        "`ruby`, `php`, `node`, `dotnet`, `rust`, a list of them, or `auto` for all), a line and the indented lines "
+        "after it (`indent`), or a line that a regex matches and all lines before the next such line (the regex, also "
+        "written `regex:…`)",
         default="none",
     )
     multiline_timeout: float = setting(

@@ -7,15 +7,20 @@ input or sink of that name; without a name it returns the variable that all shar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
 from typing import Protocol
 
 from sidecars.chassis.config import unused_settings
 from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.config.urls import is_loopback
-from sidecars.logshipper.config import self_ingestion, sink_registry
+from sidecars.logshipper.config import routing, sink_registry
+from sidecars.logshipper.config.combinations import reduction_combinations
 from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.config.sink_settings import SinkSettings
+from sidecars.logshipper.transform.parsing.formats import RECORD, parse_steps
 
+_OF_FIELDS = frozenset({"rename", "copy", "remove", "add", "flatten", "read_at", "encoding", "sink_labels"})
+_OF_DELIVERY = frozenset({"in_flight", "isolate_after", "on_reject"})
 _LOKI_LABELS = 12  # beside namespace, pod and filename: Loki accepts 15 (max_label_names_per_series)
 
 
@@ -25,11 +30,20 @@ class Variable(Protocol):
 
 def check(inputs: Mapping[str, InputSettings], sinks: Mapping[str, SinkSettings], variable: Variable) -> Iterator[str]:
     """Yield a sentence for each mistake in the settings of the inputs, of the sinks, and of both together."""
+    yield from routing.check(inputs, sinks, variable)
     yield from _inputs(list(inputs.values()), variable)
+    set_by = [*(one.set_by for one in inputs.values()), *(sink.set_by for sink in sinks.values())]
+    if any(each.keys() & _OF_FIELDS for each in set_by):
+        from sidecars.logshipper.config.combinations import field_combinations  # noqa: PLC0415 - for such settings only
+
+        yield from field_combinations.check(inputs, sinks, variable)
+    if any(each.keys() & _OF_DELIVERY for each in set_by):
+        from sidecars.logshipper.config.combinations import delivery_combinations  # noqa: PLC0415 - so, too
+
+        yield from delivery_combinations.check(sinks.values())
     yield from _sinks(list(sinks.values()), variable)
     yield from _too_many_labels(inputs, sinks, variable)
     yield from _shared_outputs(sinks, variable)
-    yield from _self_ingestion(inputs, sinks, variable)
 
 
 # -- inputs --------------------------------------------------------------------------------------------------------
@@ -38,31 +52,70 @@ def check(inputs: Mapping[str, InputSettings], sinks: Mapping[str, SinkSettings]
 def _inputs(inputs: list[InputSettings], variable: Variable) -> Iterator[str]:
     for one in inputs:
         yield from _contradictions(one, variable)
+        yield from reduction_combinations.check(one, variable)
+        if one.path_fields is not None:
+            from sidecars.logshipper.config.combinations import path_combinations  # noqa: PLC0415 - for such inputs only
+
+            yield from path_combinations.check(one, variable)
     yield from unused_settings.unused_variables(inputs, _needs_of_inputs(variable))
 
 
 def _contradictions(one: InputSettings, variable: Variable) -> Iterator[str]:
     name, regex = one.name, variable("regex", one.name)
-    if one.format == "regex" and one.regex is None:
-        yield f"{variable('format', name)}=regex, but {regex} is not set: its named groups become the fields"
-    for field in ("time_key", "level_key"):
-        key = getattr(one, field)
-        if one.format == "regex" and key and f"(?P<{key}>" not in (one.regex or f"(?P<{key}>"):
+    steps = parse_steps(one.format)
+    if "regex" in steps.parsers and one.regex is None:
+        yield f"{variable('format', name)}={one.format}, but {regex} is not set: its named groups become the fields"
+    if steps.container and one.encoding != "utf-8":
+        form = variable("format", name)
+        yield f"{variable('encoding', name)} is set, but entries of {form}={one.format} are UTF-8"
+    if one.long_lines == "cut" and one.encoding in ("auto", "utf-16le", "utf-16be"):
+        cut = variable("long_lines", name)
+        yield f"{cut}=cut is not for {variable('encoding', name)}={one.encoding}: its long lines are split"
+    for field in (*_KEYS, "sample_key"):
+        key = None if getattr(one, field) in _LEVELS else getattr(one, field)
+        if (
+            steps.parsers == ("regex",)
+            and one.regex
+            and key
+            and not any(f"(?P<{each}>" in one.regex for each in _names(key))
+        ):
             yield f"{variable(field, name)}={key}, but {regex} has no group of that name"
-    if one.time_key is not None and one.time_key == one.level_key:
-        time_key, level_key = variable("time_key", name), variable("level_key", name)
-        yield f"{time_key} and {level_key} are the same: a field is one or the other"
+    keys = {field: set(_names(getattr(one, field) or "")) - {"", *_LEVELS} for field in _KEYS}
+    for first, second in combinations(_KEYS, 2):
+        for both in sorted(keys[first] & keys[second]):
+            ours, other = variable(first, name), variable(second, name)
+            yield f"{ours} and {other} are the same ({both}): name another field in one of them"
+
+
+_KEYS = ("time_key", "level_key", "message_key")
+_LEVELS = ("auto", "none")
+"""Values of LEVEL_KEY that are no names of fields."""
+
+
+def _names(key: str) -> list[str]:
+    """Return the names of a list of candidates."""
+    return [one.strip() for one in key.split(",")]
 
 
 def _needs_of_inputs(variable: Variable) -> dict[str, unused_settings.WhyUnused[InputSettings]]:
-    def formats(*of_use: str) -> unused_settings.WhyUnused[InputSettings]:
+    def parsers(*of_use: str) -> unused_settings.WhyUnused[InputSettings]:
         def why_not(one: InputSettings) -> str:
-            if one.format in of_use:
+            if not set(of_use).isdisjoint(parse_steps(one.format).parsers):
                 return ""
             form = one.set_by.get("format", variable("format", one.name))
             return f"{form}={one.format} has no use for it: it is for {', '.join(of_use)}"
 
         return why_not
+
+    def texts(one: InputSettings) -> str:
+        from sidecars.logshipper.transform.framing import multiline_kinds  # noqa: PLC0415 - loaded only where it is set
+
+        if one.format != RECORD and (
+            one.format not in ("json", "logfmt") or not multiline_kinds.is_kind(one.multiline)
+        ):
+            return ""
+        form = one.set_by.get("format", variable("format", one.name))
+        return f"{form}={one.format} has no use for {one.multiline}: it joins texts"
 
     def a_time_key(one: InputSettings) -> str:
         if one.time_key is not None:
@@ -70,18 +123,51 @@ def _needs_of_inputs(variable: Variable) -> dict[str, unused_settings.WhyUnused[
         return f"{variable('time_key', one.name)} is not: which field has the time?"
 
     def several_lines(one: InputSettings) -> str:
-        if one.multiline != "none" or one.format == "cri":
+        if one.multiline != "none" or parse_steps(one.format).container:
             return ""
         return f"{variable('multiline', one.name)} is not: each line is an event"
 
     return {
-        "regex": formats("regex"),
-        "time_key": formats("json", "logfmt", "regex"),
-        "level_key": formats("json", "logfmt", "regex"),
-        "multiline": formats("raw", "regex", "cri"),
+        **reduction_combinations.needs(variable),
+        "path_fields": lambda one: _why_no_path_fields(one, variable),
+        "fair_by": lambda one: _why_unfair(one, variable),
+        "regex": parsers("regex"),
+        "time_key": parsers("json", "logfmt", "regex"),
+        "level_key": lambda one: "" if one.level_key in _LEVELS else parsers("json", "logfmt", "regex")(one),
+        "message_key": parsers("json", "logfmt", "regex"),
+        "multiline": texts,
         "time_format": a_time_key,
+        "time_zone": lambda one: a_time_key(one) or _why_no_zone(one, variable),
         "multiline_timeout": several_lines,
     }
+
+
+def _why_no_zone(one: InputSettings, variable: Variable) -> str:
+    form = one.time_format or ""
+    if not (form.startswith("unix") or form == "apache" or "%z" in form or "%s" in form):
+        return ""
+    return f"the times of {variable('time_format', one.name)}={form} have a zone"
+
+
+def _why_no_path_fields(one: InputSettings, variable: Variable) -> str:
+    from sidecars.logshipper.config.combinations import path_combinations  # noqa: PLC0415 - for such inputs only
+
+    return path_combinations.why_unused(one, variable)
+
+
+def _why_unfair(one: InputSettings, variable: Variable) -> str:
+    return "" if one.path_fields else f"{variable('path_fields', one.name)} is not: which parts of a path are they?"
+
+
+def local_zone(inputs: Mapping[str, InputSettings], name: str | None, variable: Variable) -> Iterator[str]:
+    """Yield a sentence if an input needs the zone that `TZ` names, and there is none."""
+    if any(one.time_zone == "local" for one in inputs.values()):
+        from sidecars.logshipper.model.times import time_zones  # noqa: PLC0415 - loaded only where the setting is set
+
+        try:
+            time_zones.find_local(name)
+        except ValueError as error:
+            yield f"{variable('tz')}={name}: {error}"
 
 
 # -- sinks ---------------------------------------------------------------------------------------------------------
@@ -96,6 +182,13 @@ def _sinks(sinks: list[SinkSettings], variable: Variable) -> Iterator[str]:
     yield from _compression(sinks, variable)
     for sink in sinks:
         yield from _credentials(sink, variable)
+        if sink.sink_schema != "none" and sink.sink_encoding == "text":
+            encoding, schema = variable("sink_encoding", sink.name), variable("sink_schema", sink.name)
+            yield f"{encoding}=text sends the lines as they are: {schema}={sink.sink_schema} would have no effect"
+        if sink_registry.of(sink.url).kind == "kafka":
+            from sidecars.logshipper.config.combinations import kafka_combinations  # noqa: PLC0415 - for this sink only
+
+            yield from kafka_combinations.check(sink, variable)
 
 
 _FIELDS_OF_SCHEMES = sorted(set().union(*(scheme.uses for scheme in sink_registry.SCHEMES.values())))
@@ -133,34 +226,62 @@ def _credentials(sink: SinkSettings, variable: Variable) -> Iterator[str]:
     ):
         if getattr(sink, field) is not None and getattr(sink, needed) is None:
             yield f"{variable(field, name)} is set, but {variable(needed, name)} is not: set both"
-    is_forward = sink_registry.of(sink.url).module == "forward"
+    yield from _authorization(sink, variable)
+    kind = sink_registry.of(sink.url).kind
+    is_forward = kind == "forward"
     if is_forward and sink.sink_username is not None and sink.sink_token is None:
         user, token = variable("sink_username", name), variable("sink_token", name)
         yield f"{user} is set, but {token} is not: users come with a shared key"
-    if not is_forward and ":" in (sink.sink_username or ""):
+    if kind == "kafka":
+        return
+    is_basic = sink_registry.of(sink.url).kind not in ("forward", "nats")
+    if is_basic and ":" in (sink.sink_username or ""):
         yield f"{variable('sink_username', name)} has a colon, which basic authentication cannot carry (RFC 7617)"
     if not is_forward and sink.sink_token is not None and sink.sink_username is not None:
         token, user = variable("sink_token", name), variable("sink_username", name)
-        yield f"{token} and {user} are both set, and a request has one Authorization: keep one"
+        where = "a request has one Authorization" if is_basic else "a connection has one identity"
+        yield f"{token} and {user} are both set, and {where}: keep one"
+
+
+def _authorization(sink: SinkSettings, variable: Variable) -> Iterator[str]:
+    """Yield a sentence if SINK_HEADERS has an Authorization field beside other credentials.
+
+    Credentials of this sink alone may replace headers that all sinks share.
+    """
+    if ",authorization=" not in f",{sink.sink_headers}".lower():  # headers are shown by their names
+        return
+    for field in ("sink_auth", "sink_token", "sink_username"):
+        value, headers = getattr(sink, field), sink.set_by.get("sink_headers")
+        is_override = headers == variable("sink_headers") and sink.set_by.get(field) != variable(field)
+        if value not in (None, "none") and not is_override:
+            other, name = variable(field, sink.name), variable("sink_headers", sink.name)
+            yield f"{name} has Authorization, and {other} is set, too, and a request has one Authorization: keep one"
+            return
 
 
 def sent_in_clear(
     sinks: Mapping[str, SinkSettings], standard_headers: Secret | None, variable: Variable
 ) -> Iterator[str]:
-    """Yield a sentence for each secret that is sent over HTTP without TLS, beyond this host.
+    """Yield a sentence for each secret that is sent over HTTP or NATS without TLS, beyond this host.
 
     `standard_headers` are those of OpenTelemetry's variable, for `otlp`. `forward` sends a digest of its key.
     """
     for name, sink in sinks.items():
-        if sink.url.scheme.rpartition("+")[2] != "http" or is_loopback(sink.url.hostname):
+        if sink_registry.of(sink.url).kind == "kafka":
+            from sidecars.logshipper.config.combinations import kafka_combinations  # noqa: PLC0415 - for this sink only
+
+            yield from kafka_combinations.sent_in_clear(sink, variable)
+        scheme = sink.url.scheme.rpartition("+")[2]
+        if scheme not in _WITH_TLS or is_loopback(sink.url.hostname):
             continue
         secrets = [variable(field, name) for field in _SECRETS if getattr(sink, field) is not None]
-        if standard_headers is not None and sink_registry.of(sink.url).module == "otlp":
+        if standard_headers is not None and sink_registry.of(sink.url).kind == "otlp":
             secrets.append(variable("otel_exporter_otlp_headers"))
         for each in secrets:
-            yield f"{each} is sent to {variable('url', name)}={sink.url} without encryption: use https"
+            yield f"{each} is sent to {variable('url', name)}={sink.url} without encryption: use {_WITH_TLS[scheme]}"
 
 
+_WITH_TLS = {"http": "https", "nats": "nats+tls"}  # schemes that send secrets as they are
 _SECRETS = ("sink_token", "sink_password", "sink_headers")
 
 
@@ -170,30 +291,30 @@ _SECRETS = ("sink_token", "sink_password", "sink_headers")
 def _too_many_labels(
     inputs: Mapping[str, InputSettings], sinks: Mapping[str, SinkSettings], variable: Variable
 ) -> Iterator[str]:
-    if any(sink_registry.of(sink.url).module == "loki" for sink in sinks.values()):
-        for name, one in inputs.items():
-            if len(one.labels or {}) > _LOKI_LABELS:
-                labels = variable("labels", name)
-                yield f"{labels} has more than {_LOKI_LABELS} labels: with ours Loki would refuse every line"
+    loki = [sink for sink in sinks.values() if sink_registry.of(sink.url).kind == "loki"]
+    for name, one in inputs.items():
+        more = [len(sink.sink_labels or ()) for sink in loki if routing.takes(sink, name)]
+        if more and len(one.labels or {}) + _labels_of_paths(one) + max(more) > _LOKI_LABELS:
+            labels = variable("labels", name)
+            with_those = f" with those of {variable('sink_labels')}" if max(more) else ""
+            yield f"{labels} has more than {_LOKI_LABELS} labels{with_those}: with ours Loki would refuse every line"
+
+
+def _labels_of_paths(one: InputSettings) -> int:
+    if one.path_fields is None:
+        return 0
+    from sidecars.logshipper.config.combinations import path_combinations  # noqa: PLC0415 - for such inputs only
+
+    return path_combinations.labels_of_paths(one)
 
 
 def _shared_outputs(sinks: Mapping[str, SinkSettings], variable: Variable) -> Iterator[str]:
     if sum(sink.url.scheme == "stdout" for sink in sinks.values()) > 1:
         yield f"more than one {variable('url')} is stdout: lines of both would be mixed there"
+    if sum(sink.sink_transactional_id is not None for sink in sinks.values()) > 1:
+        from sidecars.logshipper.config.combinations import kafka_combinations  # noqa: PLC0415 - for such sinks only
+
+        yield from kafka_combinations.shared_ids(sinks.values(), variable)
     directories = [str(sink.url.target) for sink in sinks.values() if sink.url.scheme == "file"]
     if len(set(directories)) < len(directories):
         yield f"more than one {variable('url')} writes into the same directory: give each its own"
-
-
-def _self_ingestion(
-    inputs: Mapping[str, InputSettings], sinks: Mapping[str, SinkSettings], variable: Variable
-) -> Iterator[str]:
-    """Yield a sentence for each file that a sink writes and an input would tail."""
-    for name, sink in sinks.items():
-        written = {"on_reject": sink.on_reject and str(sink.on_reject)}
-        written["url"] = str(sink.url.target) if sink.url.scheme == "file" else None
-        for field, folder in written.items():
-            for one in inputs.values() if folder else ():
-                if self_ingestion.is_tailed(f"{folder}/{name}.ndjson", one.paths, one.exclude or ()):
-                    ours, paths = variable(field, name), variable("paths", one.name)
-                    yield f"{paths} matches the file of {ours}: its lines would be shipped for ever; change one"

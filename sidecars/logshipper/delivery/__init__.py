@@ -12,6 +12,8 @@ In the order of the data's way:
 
 - `shipper`: the loop of one sink, and the states of a batch.
 - `sink_queue`: collects the next batch from all files, and moves the positions of settled batches.
+- `turns`: which file is read next: names in turns, or Pods.
+- `packing`: encodes and compresses a large batch while it is collected, for a sink that asks for it.
 - `in_flight`: a batch from its collection to its settlement; the batches of a sink, oldest first.
 - `batch_size`: the size of batches, learned from the refusals of a receiver (413).
 - `batch_delivery`: brings one batch to its settlement; `refusal_search` finds the events for which a sink refuses it.

@@ -1,8 +1,10 @@
 """Dead letters: a file of the events that a sink will never take, each with the reason.
 
 One file a sink, `<sink>.ndjson`. A letter is the record as a sink of records gets it, with its id, behind the members
-`sink`, `reason` and `rejected` (the time). It is on the disk before the position moves. After a crash in between, the
-same letter is there twice, with the same id.
+`sink`, `reason`, `rejected` (the time) and `labels` (the names of those members of the record that are labels). It is
+on the disk before the position moves, and so is the name of its file: no loss of power takes it. After a crash in
+between, the same letter is there twice, with the same id. An input with FORMAT=record sends letters again
+(`transform.parsing.own_records`).
 
 The files are bounded. A file of half the limit becomes `<sink>.1.ndjson`, and replaces the one before it. So at least
 the last half of the limit is kept. The ledger has counted all of them.
@@ -24,6 +26,7 @@ from sidecars.chassis.isolation.beneath import Root
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
 from sidecars.chassis.runtime.file_io import write_all
 from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.packed_batch import PackedBatch
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.volumes.configured_paths import ConfiguredDirectory
 from sidecars.logshipper.volumes.own_files import removal
@@ -39,6 +42,7 @@ class DeadLetters:
         self._sink = sink
         self._half = limit // 2
         self._directory = ConfiguredDirectory(str(folder), create=True, mode=0o777)  # less the umask
+        self._synced: Root | None = None  # the directory that has the name of the file on the disk, as far as we know
         self._thread = BlockingThread("dead letters")
 
     async def append(self, batch: Batch, rejected: Sequence[tuple[int, str]]) -> None:
@@ -47,9 +51,11 @@ class DeadLetters:
 
     def _encode(self, batch: Batch, rejected: Sequence[tuple[int, str]]) -> Iterable[bytes]:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        packed = batch.encoded_records([index for index, _ in rejected]) if isinstance(batch, PackedBatch) else None
         for index, reason in rejected:
-            (record,) = ndjson.encode(batch.select([index]))
-            head = orjson.dumps({"sink": self._sink, "reason": reason, "rejected": now})
+            (record,) = [next(packed)] if packed is not None else ndjson.encode(batch.select([index]))
+            labels = list(batch.find(index)[0].labels)
+            head = orjson.dumps({"sink": self._sink, "reason": reason, "rejected": now, "labels": labels})
             yield head[:-1] + b"," + record[1:]
 
     def _write(self, letters: bytes) -> None:
@@ -66,6 +72,9 @@ class DeadLetters:
                     letters = b"\n" + letters
                 write_all(descriptor, letters)
                 os.fsync(descriptor)
+                if not length or self._synced is not folder:  # the process that made the file may have been killed
+                    folder.sync()
+                    self._synced = folder
             except OSError:
                 os.ftruncate(descriptor, length)
                 raise

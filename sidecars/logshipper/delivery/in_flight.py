@@ -25,19 +25,37 @@ class InFlightBatch:
     Owned by the `InFlightBatches` of its sink. All of `delivery` reads its fields; only its methods write them.
     """
 
-    def __init__(self, sink: str, chunks: list[Chunk], records: tuple[Records, ...], receipt: Any = None) -> None:
+    def __init__(
+        self,
+        sink: str,
+        chunks: list[Chunk],
+        records: tuple[Records, ...],
+        receipt: Any = None,
+        at: int = 0,
+        began_at: float = 0.0,
+    ) -> None:
         self.chunks = chunks
-        self.content = Batch(sink, records)
+        self.content = Batch(sink, records, at)
         self.receipt = receipt
+        self.began_at = began_at  # when its attempts began, perhaps in an earlier process
         self.is_settled = False  # every event is accepted or rejected
         self.trouble = ""  # the reason of the last failed attempt; "" after a decision
         self.failures = 0  # failed attempts in a row
         self.retry_at: float | None = None  # when the pause after the last one is over; None while an attempt runs
         self.sent_at: float | None = None  # when the last attempt began
         self.suspects = 0  # events that the sink refused while it accepted nothing else, see `refusal_search`
+        self.isolates = False  # True if the suspects are those of an isolation: the sink failed on them
         self._dropped: dict[tuple[str, int], Dropped] = {(chunk.generation, chunk.start): {} for chunk in chunks}
         for made in records:
-            self._dropped[made.chunk.generation, made.chunk.start].update(made.dropped)
+            for reason, (size, lines) in made.dropped.items():
+                self._count(made, reason, size, lines)
+
+    @classmethod
+    def of(cls, chunks: list[Chunk], content: Batch, receipt: Any, began_at: float) -> InFlightBatch:
+        """Return the batch in flight of these chunks, whose events are in `content`."""
+        made = cls(content.sink, chunks, content.records, receipt, content.at, began_at)
+        made.content = content
+        return made
 
     @property
     def dropped(self) -> list[Dropped]:
@@ -49,9 +67,12 @@ class InFlightBatch:
         for index in indices:
             records, at = batch.find(index)
             size, lines = records.extent(at)
-            dropped = self._dropped[records.chunk.generation, records.chunk.start]
-            before = dropped.get(reason, (0, 0))
-            dropped[reason] = (before[0] + size, before[1] + lines)
+            self._count(records, reason, size, lines)
+
+    def _count(self, records: Records, reason: str, size: int, lines: int) -> None:
+        dropped = self._dropped[records.read_from.generation, records.read_from.start]
+        before = dropped.get(reason, (0, 0))
+        dropped[reason] = (before[0] + size, before[1] + lines)
 
     def keep_receipt(self, receipt: Any) -> None:
         """Note the receipt that the sink gave with its latest decision."""
@@ -69,9 +90,9 @@ class InFlightBatch:
         """Note that the failures are over."""
         self.trouble, self.failures, self.retry_at = "", 0, None
 
-    def stands_by(self, suspects: int) -> None:
-        """Note that the sink refuses so many single events, and has accepted nothing since."""
-        self.suspects = suspects
+    def stands_by(self, suspects: int, *, isolates: bool) -> None:
+        """Note that the sink refuses so many single events, or fails on them, and has accepted nothing since."""
+        self.suspects, self.isolates = suspects, isolates
 
     def resumes(self) -> None:
         """Note that the sink accepted something, or that an event was rejected: there are no suspects any more."""

@@ -6,15 +6,18 @@
 | events that the sink wants again (`Outcome.retry`) | pause, then these events alone, with the same ids |
 | `RetryLater` | pause, then the same batch |
 | `BatchRefused`, `BatchTooLarge` | raise it: `batch_delivery` goes on |
+| `RetryLater` that may be about an event, `ISOLATE_AFTER` times | raise `EventSuspected`: `batch_delivery` goes on |
+| a failure beyond `RETRY_LIMIT` or `RETRY_MAX_AGE` | raise `Expired`: `batch_delivery` settles what is left |
 
-There is no last attempt: the lines are safe in the app's files. The pause is that of `backoff`. While the sink fails,
-only the oldest batch is sent: the others wait for it, so that an outage does not multiply the requests. The drain cuts
-the current pause short, once.
+Without these bounds there is no last attempt: the lines are safe in the app's files. The pause is that of `backoff`.
+While the sink fails, only the oldest batch is sent: the others wait for it, so that an outage does not multiply the
+requests. The drain cuts the current pause short, once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter
 
@@ -29,6 +32,30 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import BatchRefused, Outcome, RetryLater, Sink
 
 log = logs.get("ship")
+
+
+_SOONER = (
+    3  # once an event was found for which the sink fails, the next batches are halved after a third of the failures
+)
+
+
+class EventSuspected(Exception):
+    """The sink fails on the batch, and one event may be the cause."""
+
+    def __init__(self, reason: str, failures: int, retry_after: float | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.failures = failures  # in a row
+        self.retry_after = retry_after
+
+
+class Expired(Exception):
+    """The retries of a batch have reached a bound. `piece`: the events of the last attempt that are not accepted."""
+
+    def __init__(self, reason: str, piece: Batch | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.piece = piece
 
 
 class RetryLoop:
@@ -51,11 +78,13 @@ class RetryLoop:
         self._availability = availability
         self._size_limit = size_limit
         self._draining = draining
+        self.has_found_events = False  # True if the sink has failed for single events
 
-    async def send(self, piece: Batch, batch: InFlightBatch) -> None:
+    async def send(self, piece: Batch, batch: InFlightBatch, *, isolates: bool = False) -> None:
         """Send `piece`, which is made of events of `batch`, until the sink has decided on each event.
 
-        Raises BatchRefused or BatchTooLarge if the sink refuses the events that are left.
+        `isolates`: the first failure that may be about an event is raised. Raises BatchRefused or BatchTooLarge if the
+        sink refuses the events that are left, EventSuspected if it fails on them, and Expired beyond a bound.
         """
         failures = 0
         while piece.events:
@@ -65,6 +94,9 @@ class RetryLoop:
                 outcome = await self._sink.deliver(piece)
             except RetryLater as error:
                 failures += 1
+                self.check_bounds(batch, failures, error.reason, piece)
+                if error.may_be_about_an_event and failures >= self._failures_to_isolate(isolates=isolates):
+                    raise EventSuspected(error.reason, failures, error.retry_after) from None
                 await self.back_off(batch, failures, error.reason, error.retry_after)
                 continue
             except BatchRefused:
@@ -84,7 +116,23 @@ class RetryLoop:
                 self._availability.made_progress()
             piece = piece.select(outcome.retry)
             failures += 1
+            self.check_bounds(batch, failures, outcome.retry_reason, piece)
             await self.back_off(batch, failures, outcome.retry_reason, outcome.retry_after)
+
+    def _failures_to_isolate(self, *, isolates: bool) -> float:
+        """Return how many failures in a row are a reason to search for the event that causes them."""
+        if isolates:
+            return 1
+        after = self._settings.isolate_after
+        return (max(1, after // _SOONER) if self.has_found_events else after) or math.inf
+
+    def check_bounds(self, batch: InFlightBatch, failures: int, reason: str, piece: Batch | None = None) -> None:
+        """Raise Expired, with `piece`, if the batch has failed too often in a row or is too old."""
+        limit, age = self._settings.retry_limit, self._availability.age(batch.began_at)
+        if limit is not None and failures >= limit:
+            raise Expired(f"{reason} (after {failures} attempts)", piece)
+        if self._settings.retry_max_age is not None and age >= self._settings.retry_max_age:
+            raise Expired(f"{reason} (after {age:.0f} s)", piece)
 
     def count_split(self) -> None:
         """Count a refused batch whose halves are sent."""
@@ -109,6 +157,11 @@ class RetryLoop:
             self.batches["rejected"] += 1
             await self.rejections.settle(batch, piece, rejected, count)
 
+    async def expire(self, batch: InFlightBatch, piece: Batch, reason: str) -> None:
+        """Settle all events of the piece as given up."""
+        self.batches["expired"] += 1
+        await self.rejections.expire(batch, piece, reason)
+
     # -- pauses --------------------------------------------------------------------------------------------------------
 
     async def back_off(self, batch: InFlightBatch, failures: int, reason: str, retry_after: float | None) -> None:
@@ -120,7 +173,20 @@ class RetryLoop:
         elif self._draining.is_set():
             await asyncio.sleep(min(pause, self._settings.retry_min))
         else:
-            await wait_for_event(self._draining, pause)
+            await wait_for_event(self._draining, min(pause, self.time_left(batch)))
+
+    def time_left(self, batch: InFlightBatch) -> float:
+        """Return the seconds until the batch is older than `RETRY_MAX_AGE`, at least a little."""
+        if self._settings.retry_max_age is None:
+            return math.inf
+        left = self._settings.retry_max_age - self._availability.age(batch.began_at)
+        return max(self._settings.retry_min, left)
+
+    async def rest(self, times: int) -> None:
+        """Pause in a long search, so that its requests do not flood the receiver. `times`: the pauses of it so far."""
+        shortest, longest = self._settings.retry_min, self._settings.retry_max
+        chance = random.random()  # noqa: S311 - jitter
+        await wait_for_event(self._draining, backoff.delay(times, shortest, longest, random=chance))
 
     def note_failure(self, batch: InFlightBatch, failures: int, reason: str, retry_after: float | None = None) -> float:
         """Count a failed attempt, log it unless many are logged already, and return the seconds of the pause."""

@@ -85,6 +85,10 @@ class SinkAvailability:
         self.responding.set()
         self.accepting.set()
 
+    def age(self, began_at: float) -> float:
+        """Return the seconds since that time of the clock."""
+        return self._clock() - began_at
+
     # -- the log -------------------------------------------------------------------------------------------------------
 
     def is_failure_logged(self, failures: int) -> bool:

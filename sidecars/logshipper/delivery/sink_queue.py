@@ -3,27 +3,45 @@
 The files are the queue: nothing is held in memory but the ranges of the batches in flight.
 
 The order of reading: names in turns, so that one loud file does not delay the others; of several generations with one
-name the oldest one that has unread lines. Positions move here and nowhere else, each time with an entry in the journal:
-`sending` before a batch is sent, `settle` when the sink has decided on all of it.
+name the oldest one that has unread lines. With PATH_FIELDS the files of a Pod share one turn (see `turns`). While there
+are more files than descriptors, the file whose oldest byte has waited longest comes first.
+
+Positions move here and nowhere else, each time with an entry in the journal: `sending` before a batch is sent, `settle`
+when the sink has decided on all of it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from sidecars.logshipper.config.limits import LINE_ROOM
 from sidecars.logshipper.delivery.delivery_times import DeliveryTimes
+from sidecars.logshipper.delivery.turns.name_turns import NameTurns
 from sidecars.logshipper.input.chunk_reader import FileTruncated
 from sidecars.logshipper.input.follower import Follower
-from sidecars.logshipper.input.tail import LINE_ROOM, Tail
+from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.records import Dropped
-from sidecars.logshipper.state.checkpoint import ChunkRange, chunk_range
+from sidecars.logshipper.state.sent_batches import ChunkRange, SentBatch, chunk_range
 from sidecars.logshipper.state.store import Store
 
+if TYPE_CHECKING:
+    from sidecars.logshipper.delivery.turns.file_groups import Groups
+    from sidecars.logshipper.transform.reduction.sink_limits import SinkLimits
+
+Shrink = Callable[[list[Chunk]], Awaitable[None]]
+ShrinkAgain = Callable[[list[Chunk], int], Awaitable[None]]
+
 _SLICE = 1024 * 1024  # bytes that are read in one turn of the loop: about 4 ms
+_PACED = 128 * 1024  # bytes that are read of a file with a rate limit: what may not pass yet is read again
+_QUANTUM = 64 * 1024  # bytes of a group in a round, at least: fewer would make many small chunks
+_ROUNDS = 16  # groups that a batch has room for, if it is large enough
 _FILES = 16  # files that are read in one turn of the loop: about 5 ms, if each has to be opened for it
 _MOST_CHUNKS = 500  # of a batch: its positions move in one turn of the loop
 _LOOKED_AT = 1000  # files that are looked at in one turn of the loop: about 2 ms
@@ -33,14 +51,29 @@ _TOO_LONG = 8  # a batch is full if the next events of so many files do not fit 
 class SinkQueue:
     """The lines that one sink has not accepted yet. Owned by the app, used by the sink's shipper."""
 
-    def __init__(self, sink: str, follower: Follower, store: Store) -> None:
+    def __init__(
+        self,
+        sink: str,
+        follower: Follower,
+        store: Store,
+        now: Callable[[], int] = time.time_ns,
+        groups: Groups | None = None,
+    ) -> None:
         self._sink = sink
         self._follower = follower
         self._store = store
+        self._now = now
         self.times = DeliveryTimes()
-        self._last_served = ""
-        self._turns: deque[Tail] = deque()  # the files that are read next, if the last batch had too many of them
-        self._in_flight: deque[list[ChunkRange]] = deque()  # the ranges of the batches in flight, oldest first
+        self._groups = groups
+        self._limits: SinkLimits | None = None
+        # Of the files that are read next, also if the last batch had too many of them.
+        self._turns: NameTurns[Tail] = groups.turns(_input_and_path) if groups else NameTurns()
+        self._has_later = False  # True if a name in the turns may have a later generation with unread lines
+        self._in_flight: deque[SentBatch] = deque()  # the batches in flight, oldest first
+
+    def limit_by(self, limits: SinkLimits) -> None:
+        """Read as much as these rate limits allow."""
+        self._limits = limits
 
     # -- measuring -----------------------------------------------------------------------------------------------------
 
@@ -48,7 +81,7 @@ class SinkQueue:
         """Return the bytes of complete lines that the sink has not been sent, `enough` at most."""
         sink, found = self._sink, 0
         for tail in self._follower.unsettled.values():
-            if tail.has_event_for(sink):
+            if self._wants(tail):
                 found += tail.unread(sink)
                 if found >= enough:
                     return enough
@@ -66,9 +99,17 @@ class SinkQueue:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    async def collect_batch(self, room: int) -> list[Chunk]:
-        """Read the chunks of a batch as `collect` does. Many bytes or files are read in several turns of the loop."""
-        return await steps.run_in_turns(self._collect_steps(room))
+    async def collect_batch(self, room: int, shrink: Shrink | None = None) -> list[Chunk]:
+        """Read the chunks of a batch as `collect` does. Many bytes or files are read in several turns of the loop.
+
+        `shrink` is called after each of them, and may replace chunks by ones without data.
+        """
+        chunks: list[Chunk] = []
+        for _ in self._collect_steps(room, chunks):
+            await (asyncio.sleep(0) if shrink is None else shrink(chunks))
+        if shrink is not None:
+            await shrink(chunks)
+        return chunks
 
     def collect(self, room: int) -> list[Chunk]:
         """Read the chunks of a batch of at most `room` bytes (or of one longer line), in turns over the names.
@@ -77,52 +118,85 @@ class SinkQueue:
         """
         return steps.run(self._collect_steps(room))
 
-    def _collect_steps(self, room: int) -> Generator[None, None, list[Chunk]]:
-        chunks: list[Chunk] = []
+    def _collect_steps(self, room: int, chunks: list[Chunk] | None = None) -> Generator[None, None, list[Chunk]]:
+        """Return the chunks of a batch. Between two steps `chunks` has those so far; the caller may shrink them.
+
+        A round reads the oldest generation of each name. If it has read one to its end, the next round reads the one
+        after it: a log that is rotated often would otherwise give one file to a batch, and fill none.
+        """
+        chunks = [] if chunks is None else chunks
+        while room > 0 and (taken := (yield from self._read_round(room, chunks))):
+            room -= taken
+        return chunks
+
+    def _read_round(self, room: int, chunks: list[Chunk]) -> Generator[None, None, int]:
+        """Add chunks to the list. Return the room that they take, or 0 if no further round has anything to read."""
+        before, is_at_an_end = room, False
         if not self._turns:
-            self._turns.extend((yield from self._next_turns()))
+            yield from self._next_turns(self._quantum(room))
         reads, left, too_long = 0, _SLICE, 0  # too_long: events that do not fit into the rest of the batch
         while self._turns and room > 0 and too_long < _TOO_LONG and len(chunks) < _MOST_CHUNKS:
-            tail = self._turns.popleft()
-            most = min(room, _SLICE)
+            tail, credit = self._turns.next()
+            most = min(room, _SLICE, credit)
             chunk = self._read(tail, most, first=not chunks)
+            if chunk is None and most < min(room, _SLICE) and self._wants(tail):
+                chunk = self._read(tail, min(room, _SLICE), first=not chunks)  # the event is longer than the quantum
             reads += 1
             if chunk is not None:
                 chunks.append(chunk)
                 tail.mark_in_flight(self._sink, chunk)
-                room -= _room_of(chunk)
-                left -= _room_of(chunk)
-                self._last_served = chunk.first_path
-                if most == _SLICE and tail.has_event_for(self._sink):
-                    self._turns.append(tail)
-            elif tail.has_event_for(self._sink):
-                too_long += 1
+                size = _room_of(chunk)
+                is_at_an_end |= not tail.has_event_for(self._sink)
+                self._turns.read(size, has_more=most < room and self._wants(tail))
+                room -= size
+                left -= size
+            else:
+                self._turns.skip()
+                too_long += self._wants(tail)
             if reads == _FILES or left <= 0:
                 reads, left = 0, _SLICE
                 yield
         if len(chunks) < _MOST_CHUNKS:
             self._turns.clear()
-        return chunks
+        return before - room if is_at_an_end and self._has_later else 0
 
-    def resend(self) -> list[list[Chunk]]:
+    def resend(self) -> list[tuple[list[Chunk], int]]:
         """Read the batches again that were in flight when an earlier process ended, as far as the files have them.
 
-        They are in flight again. The caller sends them as they are, in this order.
+        Return the chunks of each, and the instant at which they were collected. They are in flight again. The caller
+        sends them as they are, in this order.
         """
-        batches = []
-        for sent in self._store.sink(self._sink).sending:
-            chunks = [chunk for item in sent if (chunk := self._reread(item)) is not None]
-            if chunks:
-                batches.append(chunks)
-                self._in_flight.append(list(map(chunk_range, chunks)))
-        self._write_ranges()
+        batches: list[tuple[list[Chunk], int]] = []
+        for _ in self._resend_steps(batches):
+            pass
         return batches
+
+    async def resend_batches(self, shrink: ShrinkAgain) -> list[tuple[list[Chunk], int]]:
+        """Read the batches again as `resend` does. `shrink` is called after each chunk, as in `collect_batch`."""
+        batches: list[tuple[list[Chunk], int]] = []
+        for chunks, at in self._resend_steps(batches):
+            await shrink(chunks, at)
+        return batches
+
+    def _resend_steps(self, batches: list[tuple[list[Chunk], int]]) -> Iterator[tuple[list[Chunk], int]]:
+        """Add the batches to the list. Yield the chunks of a batch, and its instant, each time they got one more."""
+        for sent in self._store.sink(self._sink).sending:
+            at = sent.at or self._now()  # an older version did not write it
+            chunks: list[Chunk] = []
+            for item in sent.ranges:
+                if (chunk := self._reread(item)) is not None:
+                    chunks.append(chunk)
+                    yield chunks, at
+            if chunks:
+                batches.append((chunks, at))
+                self._in_flight.append(SentBatch(list(map(chunk_range, chunks)), at))
+        self._write_ranges()
 
     def _reread(self, sent: ChunkRange) -> Chunk | None:
         tail = self._follower.tails.get(sent.generation)
         chunk: Chunk | None = None
         try:
-            if tail is not None and self._follower.ensure_open(tail):
+            if tail is not None and self._sink in tail.sinks and self._follower.ensure_open(tail):
                 chunk = tail.reread(sent, self._sink)
         except FileTruncated:
             pass  # the next poll or read notices it
@@ -136,8 +210,16 @@ class SinkQueue:
         return chunk
 
     def _read(self, tail: Tail, room: int, *, first: bool) -> Chunk | None:
+        limits = self._limits
         try:
-            return tail.read(self._sink, room, first=first) if self._follower.ensure_open(tail) else None
+            if not self._follower.ensure_open(tail):
+                return None
+            if limits is None or not limits.paces(tail.state.input):
+                return tail.read(self._sink, room, first=first)
+            chunk = tail.read(self._sink, min(room, _PACED), first=first)
+            if chunk is None or (length := limits.admit(chunk)) == chunk.size:
+                return chunk
+            return tail.shorten(self._sink, chunk, length) if length else None
         except FileTruncated:
             self._follower.handle_truncation(tail)
         except OSError as error:
@@ -146,25 +228,67 @@ class SinkQueue:
             self._follower.trim_open_files()
         return None
 
-    def _next_turns(self) -> Generator[None, None, list[Tail]]:
-        """Return the oldest generation of each name with unread lines. The name that was served last comes last."""
+    def _wants(self, tail: Tail) -> bool:
+        """Return True if the file has an event for the sink that may be read now."""
+        return tail.has_event_for(self._sink) and not self.is_limited(tail)
+
+    def is_limited(self, tail: Tail) -> bool:
+        """Return True if RATE_LIMIT holds the file now."""
+        return self._limits is not None and not self._limits.may_read(tail.state.input, tail.state.first_path)
+
+    def _quantum(self, room: int) -> int:
+        """Return the bytes of a group in one round, for a batch of this size."""
+        return min(_SLICE, max(_QUANTUM, room // _ROUNDS)) if self._groups else _SLICE
+
+    def _next_turns(self, quantum: int) -> Generator[None, None, None]:
+        """Give the turns the oldest generation of each name with unread lines."""
         oldest: dict[str, Tail] = {}
+        self._has_later = False
         tails = yield from steps.sort(list(self._follower.unsettled.values()), key=_number)
         for count, tail in enumerate(tails, 1):
-            if tail.state.first_path not in oldest and tail.has_event_for(self._sink):
+            if tail.state.first_path in oldest:
+                self._has_later = True
+            elif self._wants(tail):
                 oldest[tail.state.first_path] = tail
             if count % _LOOKED_AT == 0:
                 yield
-        names = list(oldest)
-        turn = names.index(self._last_served) + 1 if self._last_served in oldest else 0
-        return [oldest[name] for name in names[turn:] + names[:turn]]
+        if self._follower.open_files.is_short:  # else who is at the end of the list would wait for all who are before
+            oldest = dict(sorted(oldest.items(), key=lambda one: self._waits_since(one[1])))
+            self._turns.fill_by_age(oldest, quantum)
+        else:
+            self._turns.fill(oldest, quantum)
+
+    def _waits_since(self, tail: Tail) -> float:
+        since = tail.oldest(self._sink)
+        return math.inf if since is None else since
 
     # -- moving positions ----------------------------------------------------------------------------------------------
 
-    def sending(self, chunks: Iterable[Chunk]) -> None:
-        """Write to the journal that a batch of exactly these chunks is sent: it is repeated as it is after kill -9."""
-        self._in_flight.append(list(map(chunk_range, chunks)))
+    def now(self) -> int:
+        """Return the instant of a batch that is collected now, in nanoseconds since 1970."""
+        return self._now()
+
+    def sending(self, chunks: Iterable[Chunk], at: int | None = None) -> int:
+        """Write to the journal that a batch of exactly these chunks is sent: it is repeated as it is after kill -9.
+
+        Return the instant that the journal has for the batch: `at`, or else `now`.
+        """
+        at = self._now() if at is None else at
+        self._in_flight.append(SentBatch(list(map(chunk_range, chunks)), at))
         self._write_ranges()
+        return at
+
+    def note_times(self, chunks: Iterable[Chunk]) -> None:
+        """Write to the journal what was found out about the times in the files of these chunks."""
+        for chunk in chunks:
+            if chunk.times is not None and chunk.times.is_new:
+                chunk.times.is_new = False
+                if tail := self._follower.tails.get(chunk.generation):
+                    self._store.record_file(tail.state)
+
+    def age_of(self, at: int) -> float:
+        """Return the seconds since the instant of a batch; 0 if the clock was set back."""
+        return max(0.0, (self._now() - at) / 1e9)
 
     def _write_ranges(self) -> None:
         self._store.record_sending(self._sink, list(self._in_flight))
@@ -179,7 +303,7 @@ class SinkQueue:
         for chunk, not_delivered in zip(chunks, dropped, strict=True):
             tail = self._follower.tails[chunk.generation]  # a file with a batch in flight is never forgotten
             waited = max(waited, self._follower.waited(tail, self._sink))
-            delivered += len(chunk.data) - sum(size for size, _ in not_delivered.values())
+            delivered += chunk.size - sum(size for size, _ in not_delivered.values())
             tail.settle(self._sink, chunk, not_delivered)
             self._follower.note_settled(tail)
             positions[chunk.generation] = chunk.next_position
@@ -191,6 +315,10 @@ class SinkQueue:
     def receipt(self) -> Any:
         """The receipt that the sink gave with its last settled batch, or when it was opened."""
         return self._store.sink(self._sink).receipt
+
+
+def _input_and_path(tail: Tail) -> tuple[str, str]:
+    return tail.state.input, tail.state.first_path
 
 
 def _number(tail: Tail) -> int:

@@ -2,8 +2,10 @@
 
     scan_loop ──scan──▶ follower ──▶ discovery, file_access ──▶ volumes       which files are there? open one
         │                  │
-        │                  ├──▶ rotated_file_matching                         is a found file known: rotated, copied?
-        │                  ├──▶ rotated_file_gaps, rotated_file_deletion      is one missing? may one be deleted?
+        │                  ├──▶ rotation                                      is a found file known: rotated, copied?
+        │                  ├──▶ rotated_file_gaps                             is one missing?
+        │                  ├──▶ compressed                                    is it a compressed copy? its text
+        │                  ├──▶ new_files                                     where does reading begin?
         │                  └──▶ followed_files ──▶ tail ──▶ chunk_reader      bytes of a file ──▶ Chunk
         └──poll────────────────▶ followed_files
 
@@ -11,10 +13,11 @@ In: globs, files and events of the kernel. Out: `Chunk`s, which `delivery.sink_q
 
 - `scan_loop`: when to scan and when to poll; `inotify_watcher` wakes it.
 - `discovery`: lists files. `file_access` opens them; `permissions` explains why one cannot be read.
-- `follower`: which files are followed, and when one is over. It derives from `followed_files`, which owns the tails.
-- `rotated_file_matching`: recognises a rotated file, by inode and by content.
-- `tail`: one generation, with its states; `sink_positions` has the positions of the sinks in it.
-- `open_files`: which files are open, where there are more than descriptors.
+- `follower`: which files are followed, and when one is over. It derives from `compressed.copies`, and that by way of
+  `new_files` from `followed_files`, which owns the tails.
+- `rotation`: recognises a rotated file, by inode and by content.
+- `tail`: one generation; `tail_states` has its states, and `sink_positions` the positions of the sinks in it.
+- `open_files`: which files are open, and which are closed: idle, or for want of descriptors.
 - `chunk_reader`: reads, verifies and cuts bytes.
 
 Read `follower` first, then `tail`.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
+from typing import NamedTuple
 
-from sidecars.logshipper.model import line_cutting
+from sidecars.logshipper.model import line_cutting, utf16_cutting
 from sidecars.logshipper.model.fingerprint import Fingerprint, ReadAt
 from sidecars.logshipper.model.line_cutting import UTF8_LONGEST, Cut, CuttingRules, Ending
 
@@ -22,24 +24,32 @@ class FileTruncated(Exception):
     """The file no longer has the bytes that were seen in it: it was truncated, or truncated and refilled."""
 
 
+class Source(NamedTuple):
+    """An open file, or none."""
+
+    descriptor: int | None
+    read_at: ReadAt | None  # reads the text of a compressed file; None: the file is read as it is
+    length: int  # of the text
+
+
 class ChunkReader:
     """Reads from one open file. Made by a tail for one read."""
 
-    __slots__ = ("_descriptor", "_ending", "_event_over", "_length", "_rules", "_searches")
+    __slots__ = ("_descriptor", "_encoding", "_ending", "_event_over", "_length", "_read_at", "_rules", "_searches")
 
     def __init__(
         self,
-        descriptor: int | None,
-        length: int,
+        source: Source,
         rules: CuttingRules,
         ending: Ending,
         *,
         event_over: bool,
-        searches: dict[int, int],
+        searches: Callable[[], dict[int, int]],
+        encoding: str = "utf-8",
     ) -> None:
-        self._searches = searches  # unfinished searches for the end of a hole: where it begins -> what was reached
-        self._descriptor = descriptor
-        self._length = length  # of the file
+        self._encoding = encoding
+        self._searches = searches  # the unfinished ones for the end of a hole: where it begins -> what was reached
+        self._descriptor, self._read_at, self._length = source
         self._rules = rules
         self._ending = ending
         self._event_over = event_over
@@ -54,7 +64,10 @@ class ChunkReader:
         length = min(length, self._length - position.offset)
         if self._descriptor is None or length <= 0:
             return b""
-        data = os.pread(self._descriptor, position.length + length, position.offset - position.length)
+        if self._read_at is None:
+            data = os.pread(self._descriptor, position.length + length, position.offset - position.length)
+        else:
+            data = self._read_at(position.offset - position.length, position.length + length)
         if position.length and not position.matches(data[: position.length]):
             raise FileTruncated
         return data[position.length :]
@@ -62,6 +75,8 @@ class ChunkReader:
     def _cut(self, block: bytes, offset: int, *, whole: bool) -> Cut:
         """Decide how to cut a block that begins at `offset`. `whole`: True if it reaches to the end of the file."""
         limit, boundary = self._rules.limit, self._rules.boundary
+        if self._encoding in utf16_cutting.ENCODINGS:
+            return self._cut_utf16(block, offset, whole=whole)
         cut = line_cutting.cut(block, limit, self._ending if whole else Ending.OPEN)
         if not cut.blank:
             if boundary is None or cut.partial:
@@ -75,6 +90,19 @@ class ChunkReader:
             return line_cutting.piece_before_hole(block)
         return Cut(hole=end - offset)  # a hole may be very long: it is skipped without being read
 
+    def _cut_utf16(self, block: bytes, offset: int, *, whole: bool) -> Cut:
+        """Decide as `_cut` for a file in UTF-16."""
+        rules, ending = self._rules, self._ending if whole else Ending.OPEN
+        cut = utf16_cutting.cut(block, rules.limit, ending, self._encoding)
+        if cut.blank:
+            end = self._data_after(offset, offset + len(block))
+            return Cut() if end is None else Cut(hole=(end - offset) // 2 * 2)
+        boundary = rules.boundaries.get(self._encoding, rules.boundary)
+        if boundary is None or cut.partial:
+            return cut
+        over = whole and (self._event_over or ending is not Ending.OPEN)
+        return utf16_cutting.cut_at_events(block, cut, rules.limit, boundary, self._encoding, over=over)
+
     def _data_after(self, begin: int, offset: int) -> int | None:
         """Return where the hole that begins at `begin` ends; None if only NULs are left, or the search is unfinished.
 
@@ -82,13 +110,17 @@ class ChunkReader:
         reads, unless the input is at its end.
         """
         most = _MOST_SEARCHED if self._ending is Ending.OPEN else None
-        found, reached = data_after(self._descriptor or 0, self._searches.pop(begin, offset), self._length, most)
+        searches = self._searches()
+        at, descriptor = searches.pop(begin, offset), self._descriptor or 0
+        found, reached = data_after(descriptor, at, self._length, most, self._read_at)
         if found is None and reached < self._length:
-            self._searches[begin] = reached
+            searches[begin] = reached
         return found
 
 
-def data_after(descriptor: int, offset: int, length: int, most: int | None = None) -> tuple[int | None, int]:
+def data_after(
+    descriptor: int, offset: int, length: int, most: int | None = None, read_at: ReadAt | None = None
+) -> tuple[int | None, int]:
     """Return the offset of the first byte, from `offset` on, that is not NUL, and where the search has ended.
 
     None: only NULs are left, or after `most` steps of up to _SEARCH bytes none was found yet.
@@ -96,11 +128,14 @@ def data_after(descriptor: int, offset: int, length: int, most: int | None = Non
     for _ in itertools.count() if most is None else range(most):
         if offset >= length:
             break
-        try:
-            offset = os.lseek(descriptor, offset, os.SEEK_DATA)
-        except OSError:
-            return None, length  # a hole up to the end of the file
-        data = os.pread(descriptor, _SEARCH, offset)
+        if read_at is not None:
+            data = read_at(offset, _SEARCH)
+        else:
+            try:
+                offset = os.lseek(descriptor, offset, os.SEEK_DATA)
+            except OSError:
+                return None, length  # a hole up to the end of the file
+            data = os.pread(descriptor, _SEARCH, offset)
         if not data:
             return None, length
         found = data.lstrip(b"\0")

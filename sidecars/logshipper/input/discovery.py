@@ -21,17 +21,20 @@ from operator import attrgetter
 
 from sidecars.chassis.runtime import descriptors
 from sidecars.logshipper.config.input_settings import InputSettings
+from sidecars.logshipper.config.limits import MAX_FILES
 from sidecars.logshipper.input import rotated_file_gaps
 from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.file_key import FileKey, file_key
 from sidecars.logshipper.volumes import globs, path_matching
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
-MAX_FILES = 20_000  # followed files: about 50 MiB
-MAX_FILES_OF_OWNER = 15_000  # of one user: the files of another container always find room
+MAX_FILES_OF_OWNER = 20_000  # of one user: the files of another container always find room
 _MOST_NAMES = 20_000  # of one directory in which a rotated file is searched
 _STEP = 100  # files between two steps of a listing
 _CHOSEN_AT_ONCE = 2000  # files: some milliseconds
+
+Version = tuple[int, int]
+"""Size and time of modification of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class FoundFile:
     size: int
     modified: int  # nanoseconds
     owner: int = 0  # user id
+
+    @property
+    def version(self) -> Version:
+        return self.size, self.modified
 
 
 # -- listing -----------------------------------------------------------------------------------------------------------
@@ -92,17 +99,25 @@ class Listing:
                         self._add(match, name)
         yield from self._choose_new(max(0, MAX_FILES - len(self._followed)))
         new = yield from steps.sort(self._new.values(), attrgetter("modified", "path"))
-        self.files |= {found.key: found for found in new}
+        for count, found in enumerate(new):
+            if count % _CHOSEN_AT_ONCE == 0:
+                yield
+            self.files[found.key] = found
 
-    def missing(self, inputs: Collection[str]) -> dict[str, str]:
+    def missing(self, inputs: Collection[str]) -> Generator[None, None, dict[str, str]]:
         """Return, for each log of these inputs, the path of a rotated file that is missing."""
         folders: dict[str, dict[str, int]] = {}
-        for found in self.files.values():
+        for count, found in enumerate(self.files.values()):
+            if count % _STEP == 0:
+                yield
             if found.input in inputs:
                 folder, name = os.path.split(found.path)
                 folders.setdefault(folder, {})[name] = found.modified
         paths: dict[str, str] = {}
         for folder, modified in folders.items():
+            yield
+            if not rotated_file_gaps.any_numbered(modified):
+                continue
             with contextlib.suppress(OSError), descriptors.reserved():
                 names = [entry.name for entry in islice(self._volumes.scan(folder), _MOST_NAMES)]
                 gaps = rotated_file_gaps.missing(names, modified)
@@ -174,12 +189,19 @@ def files_in(volumes: LogVolumes, folder: str) -> dict[str, FoundFile]:
     files: dict[str, FoundFile] = {}
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), descriptors.reserved():
         for entry in islice(volumes.scan(folder), _MOST_NAMES):
-            with contextlib.suppress(OSError):
-                status = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode):
-                    path, name = f"{folder}/{entry.name}", entry.name
-                    files[name] = FoundFile(path, "", file_key(status), status.st_size, status.st_mtime_ns)
+            found = found_beside(folder, entry)
+            if found is not None:
+                files[entry.name] = found
     return dict(sorted(files.items()))
+
+
+def found_beside(folder: str, entry: os.DirEntry[str]) -> FoundFile | None:
+    """Return the regular file that an entry of a directory names; None if it is none, or is there no more."""
+    with contextlib.suppress(OSError):
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode):
+            return FoundFile(f"{folder}/{entry.name}", "", file_key(status), status.st_size, status.st_mtime_ns)
+    return None
 
 
 def inputs_of(path: str, inputs: Mapping[str, InputSettings]) -> list[str]:
@@ -217,18 +239,29 @@ class DirectoryTimes:
     """The times of the globs' directories. They show if a scan may find other names than the last one.
 
     A directory's time changes when a name is created, deleted or given to another file. But some file systems may not
-    do that, their clocks may be coarse, and a clock may be set. So the times save most scans and never all of them.
+    do that, their clocks may be coarse, and a clock may be set. So the times save most scans and never all of them: the
+    more files there are, the more.
     """
 
     _UNSURE = 2_000_000_000  # nanoseconds in which a further change may leave the same time
-    _LOOKS = 10  # calls of which one returns True in any case
+    _LOOKS = 10  # calls of which one returns True in any case, with up to _FILES_OF_A_LOOK files for each of them
+    _FILES_OF_A_LOOK = 250  # files that a scan lists in about a hundredth of a second
+    _MOST_FOLDERS = 1000  # of more directories the times are not read
 
     def __init__(self, inputs: Mapping[str, InputSettings]) -> None:
         patterns = [pattern for one in inputs.values() for pattern in one.paths]
         self._folders = sorted({globs.base(pattern) for pattern in patterns})
-        self._flat = not any(globs.has_magic(os.path.dirname(pattern)) for pattern in patterns)  # noqa: PTH120 - paths are text
+        self._knows_all = not any(globs.has_magic(os.path.dirname(pattern)) for pattern in patterns)  # noqa: PTH120 - paths are text
         self._seen: list[tuple[int, int, int]] = []
         self._looks = 0
+        self._most = self._LOOKS
+
+    def expect(self, folders: Collection[str], files: int) -> None:
+        """Note the directories in which a scan has looked for names, and the number of files that it has listed."""
+        self._knows_all = len(folders) <= self._MOST_FOLDERS
+        if self._knows_all and folders != set(self._folders):
+            self._folders = sorted(folders)
+        self._most = max(self._LOOKS, files // self._FILES_OF_A_LOOK)
 
     def may_have_changed(self) -> bool:
         """Return False only if nothing can have changed since the last call that returned True. Call before a scan."""
@@ -236,7 +269,7 @@ class DirectoryTimes:
         now = time.time_ns()
         seen = [_times(folder) for folder in self._folders]
         fresh = any(now - self._UNSURE < modified for *_, modified in seen)
-        if self._flat and not fresh and seen == self._seen and self._looks < self._LOOKS:
+        if self._knows_all and not fresh and seen == self._seen and self._looks < self._most:
             return False
         self._looks, self._seen = 0, seen
         return True

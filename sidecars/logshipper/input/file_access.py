@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 
 from sidecars.chassis.isolation.beneath import LeavesRoot
 from sidecars.chassis.runtime import descriptors, logs
+from sidecars.logshipper.config.limits import MAX_FILES
 from sidecars.logshipper.input import permissions
-from sidecars.logshipper.input.discovery import MAX_FILES, MAX_FILES_OF_OWNER, FoundFile
+from sidecars.logshipper.input.discovery import MAX_FILES_OF_OWNER, FoundFile
 from sidecars.logshipper.model.file_key import file_key
-from sidecars.logshipper.model.fingerprint import ReadAt
+from sidecars.logshipper.model.fingerprint import ReadAt, is_compressed
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 log = logs.get("discover")
@@ -142,6 +143,14 @@ class FileAccess:
             if descriptors.count_exhaustion(error) is None or not self._make_room():
                 raise
         return self._volumes.open(path)
+
+
+def is_text(descriptor: int) -> bool:
+    """Return False if the open file is compressed, or cannot be read."""
+    try:
+        return not is_compressed(os.pread(descriptor, 8, 0))
+    except OSError:
+        return False
 
 
 def reader_at(descriptor: int) -> ReadAt:

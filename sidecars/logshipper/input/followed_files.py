@@ -7,25 +7,28 @@ over.
 from __future__ import annotations
 
 import itertools
+import math
 import os
-from collections.abc import Callable, Container, Generator, Mapping
+import sys
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from sidecars.chassis.isolation.beneath import Root
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.config.input_settings import InputSettings
-from sidecars.logshipper.input import rotated_file_matching
 from sidecars.logshipper.input.chunk_reader import FileTruncated
 from sidecars.logshipper.input.discovery import FoundFile
-from sidecars.logshipper.input.file_access import FileAccess, reader_at
+from sidecars.logshipper.input.file_access import FileAccess, is_text
 from sidecars.logshipper.input.open_files import OpenFiles
+from sidecars.logshipper.input.rotation import rotated_file_matching
 from sidecars.logshipper.input.tail import Tail
-from sidecars.logshipper.model import fingerprint
-from sidecars.logshipper.model.file_key import FileKey
-from sidecars.logshipper.model.fingerprint import POSITION_LENGTH, PREFIX_LENGTH
+from sidecars.logshipper.input.tail_states import Content
+from sidecars.logshipper.model.file_key import FileKey, file_key
+from sidecars.logshipper.model.fingerprint import START, Fingerprint
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.line_cutting import CuttingRules
+from sidecars.logshipper.model.times.event_times import FileTimes
 from sidecars.logshipper.state.checkpoint import FileState
 from sidecars.logshipper.state.store import Store
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
@@ -35,16 +38,22 @@ log = logs.get("follow")
 _POLLED_AT_ONCE = 64  # files: some milliseconds
 
 
-def _new_generation() -> str:
+Prepare = Callable[[FileState, int], None]
+"""Prepares the state of a new file, which is open at a descriptor."""
+
+
+def new_generation() -> str:
     return os.urandom(8).hex()
 
 
 class Inputs(NamedTuple):
-    """The inputs, how their files are cut into chunks, and the volumes that they are on."""
+    """The inputs, how their files are cut into chunks, the volumes that they are on, and the sinks of each input."""
 
     settings: Mapping[str, InputSettings]
     rules: Mapping[str, CuttingRules]
     volumes: LogVolumes
+    sinks: Mapping[str, Collection[str]] | None = None  # by input; None: every sink gets all inputs
+    close_inactive: float = math.inf  # seconds
 
 
 class FollowedFiles:
@@ -61,17 +70,20 @@ class FollowedFiles:
         self._rules = inputs.rules
         self._volumes = inputs.volumes
         self._store = store
-        self._ledgers = ledgers
+        self._ledgers = {
+            name: {sink: ledgers[sink] for sink in (inputs.sinks or {}).get(name, ledgers)} for name in inputs.settings
+        }  # input -> its sinks and their ledgers: all files of an input share one mapping
         self._clock = clock
         self.tails: dict[str, Tail] = {}  # by generation, oldest first
         self.unsettled: dict[str, Tail] = {}  # those that have grown beyond what every sink has, in no order
         self._numbers = itertools.count()
-        self.open_files = OpenFiles(inputs.volumes)
+        self.open_files = OpenFiles(inputs.volumes, inputs.close_inactive)
         self.access = FileAccess(inputs.volumes, make_room=self.open_files.close_one)
         self.has_grown = False  # True if a file has grown since the start
         self.last_growth = clock()
         self._by_key: dict[FileKey, Tail] = {}  # the files that are open or parked
         self._has_news = False  # since `take_has_news`
+        self._written: set[tuple[str, str]] = set()  # directory and name of files that the kernel says were written
 
     def directory_to_watch(self, folder: str) -> Root:
         """Return a directory of log files, or one above them. The caller closes it. Raises OSError."""
@@ -88,17 +100,22 @@ class FollowedFiles:
         if tail.parked:
             found = FoundFile(tail.state.path, tail.state.input, tail.key, 0, 0)
             descriptor = self.access.open_if(found, lambda _read_at: True)
-            if descriptor is None:
+            if descriptor is None or not tail.unpark(descriptor, self._content_of(tail, descriptor)):
+                if descriptor is not None:
+                    os.close(descriptor)
                 self._become_dormant(tail)
                 return False
-            tail.unpark(descriptor)
         if tail.descriptor is None:
             return False
         self.open_files.use(tail)
         return True
 
+    def _content_of(self, _tail: Tail, _descriptor: int) -> Content | None:
+        """Return the text of the open file if it is compressed."""
+        return None
+
     def waited(self, tail: Tail, sink: str) -> float:
-        """Return the seconds for which the sink's oldest byte of the file has been waiting; 0 if none is."""
+        """Return the seconds for which the sink's oldest byte of the file has been waiting, or 0."""
         since = tail.oldest(sink)
         return 0.0 if since is None else max(0.0, self._clock() - since)
 
@@ -106,19 +123,22 @@ class FollowedFiles:
         """Close the files that are open beyond the limit."""
         self.open_files.trim()
 
-    def poll(self) -> bool:
-        """Look at each followed file in one go. Return True if there may be something new to read."""
-        before, self._has_news = self._has_news, False
-        for _ in self.poll_steps():
-            pass
-        news, self._has_news = self._has_news, self._has_news or before
-        return news
+    def note_written(self, names: Iterable[tuple[str, str]]) -> None:
+        """Note directories and names of files that the kernel says were written: the next poll looks at them."""
+        self._written.update(names)
 
-    def poll_steps(self) -> Generator[None, None, None]:
-        """Look at each followed file, some at a step. From the first truncated file on, the rest is one step."""
+    def poll_steps(self, parked: Sequence[Tail] = ()) -> Generator[None, None, None]:
+        """Look at each open file and at these parked ones, some at a step, and park those that were quiet for long.
+
+        From the first truncated file on, the rest is one step. A parked file that was written is looked at in any case.
+        """
         now = self._clock()
         truncated: list[Tail] = []  # handled together, so that each directory is read once for all of them
-        for number, tail in enumerate(list(self.tails.values()), 1):
+        names, self._written = self._written, set()
+        written = yield from self.open_files.parked_at(names)
+        for number, tail in enumerate([*self.open_files.opened(), *parked, *written], 1):
+            if tail.state.generation not in self.tails:
+                continue
             try:
                 if self._poll_file(tail, now):
                     self._has_news = True
@@ -132,6 +152,7 @@ class FollowedFiles:
             self.handle_truncation(tail, list_directory)
             self.trim_open_files()
             self._has_news = True
+        yield from self.open_files.close_inactive(now)
 
     def take_has_news(self) -> bool:
         """Return True if there may be something new to read since the last call."""
@@ -150,9 +171,11 @@ class FollowedFiles:
         """Look at one file. Return True if there may be something new to read. Raises FileTruncated."""
         try:
             if tail.parked:
-                if tail.looks_unchanged(self._volumes.status(tail.state.path)):
+                status = self._volumes.status(tail.state.path)
+                if tail.looks_unchanged(status):
                     return tail.poll_unchanged(now)
                 if not self.ensure_open(tail):
+                    self._note_vanished(tail, status, now)
                     return False
             state = tail.state
             prefix, seen = state.prefix.length, state.seen.length
@@ -174,6 +197,13 @@ class FollowedFiles:
             return False
         return news
 
+    def _note_vanished(self, tail: Tail, status: os.stat_result, now: float) -> None:
+        """Note what a parked file had grown to when it vanished: it is lost unless the file is found again."""
+        if file_key(status) == tail.key and self._volumes.file_key(tail.state.path) is None:
+            tail.note_size(status.st_size, now)
+            if not tail.settled():
+                self.unsettled[tail.state.generation] = tail
+
     def note_settled(self, tail: Tail) -> None:
         """Note that a sink has decided on a chunk of the file."""
         if tail.settled():
@@ -185,49 +215,50 @@ class FollowedFiles:
 
     # -- following -----------------------------------------------------------------------------------------------------
 
-    def _begin(self, found: FoundFile, descriptor: int, *, at_end: bool = False) -> Tail:
-        """Follow the open file as a new generation."""
-        state = FileState(_new_generation(), found.path, found.path, found.input, *found.key)
-        if at_end:
-            self._skip_to_end(state, descriptor)
+    def _begin(self, found: FoundFile, descriptor: int, prepare: Prepare | None = None) -> Tail:
+        """Follow the open file as a new generation. `prepare` may set its positions, by the descriptor, beforehand."""
+        state = FileState(new_generation(), found.path, found.path, found.input, *found.key)
+        if self._rules[self._input(found.input).name].timed:
+            state.times = FileTimes(found.size, found.modified)
+        if prepare is not None:
+            prepare(state, descriptor)
         self._store.add_file(state)
         tail = self._follow(state)
         self._attach(tail, found, descriptor)
         log.info("following a file", file=state.first_path, generation=state.generation)
         return tail
 
-    def _skip_to_end(self, state: FileState, descriptor: int) -> None:
-        """Set all positions after the last whole line: a line that is being written is shipped whole."""
-        read_at, size = reader_at(descriptor), os.fstat(descriptor).st_size
-        limit = self._input(state.input).max_line_size
-        begin = max(0, size - limit)
-        last = read_at(begin, limit)
-        offset = begin + (last.rfind(b"\n") + 1 or (len(last) if begin else 0))
-        state.size = offset
-        state.prefix = fingerprint.prefix_fingerprint(read_at(0, min(offset, PREFIX_LENGTH)))
-        before = read_at(max(0, offset - POSITION_LENGTH), min(offset, POSITION_LENGTH))
-        state.positions = {sink: fingerprint.position_fingerprint(offset, before) for sink in self._ledgers}
-
     def _saved_states(self) -> list[FileState]:
-        """Return the saved generations. One of which nothing was sent, and too little is known, gets a new id.
+        """Return the saved generations. One of which too little is known, and less than was sent, gets a new id.
 
         It is found again by its inode, or by a few bytes, and both may be those of another file by now. Lines may have
         the old id: they were shipped while the state could not be written.
         """
-        sinks = self._store.state.sinks.values()
-        sent = {item.generation for sink in sinks for batch in sink.sending for item in batch}
+        sent: dict[str, int] = {}  # generation -> the end of what was on its way
+        for item in (
+            one for sink in self._store.state.sinks.values() for batch in sink.sending for one in batch.ranges
+        ):
+            sent[item.generation] = max(item.end, sent.get(item.generation, 0))
         saved = list(self._store.state.files.values())
         for state in saved:
-            if not state.is_recognisable and state.generation not in sent:
+            if not state.is_recognisable and not state.knows_up_to(sent.get(state.generation, sys.maxsize)):
                 self._store.forget_file(state.generation)
-                state.generation = _new_generation()
+                state.generation = new_generation()
                 self._store.add_file(state)
         return saved
 
+    def _route(self, state: FileState) -> None:
+        """Let a saved generation have a position for each sink of its input, and no other."""
+        one = self._input(state.input)
+        state.input = one.name  # the inputs may have had other names when the state was saved
+        first = Fingerprint(state.size, 0, "") if one.start_at == "end" else START
+        state.positions = {sink: state.positions.get(sink, first) for sink in self._ledgers[one.name]}
+
     def _follow(self, state: FileState) -> Tail:
-        state.input = self._input(state.input).name  # the inputs may have had other names when the state was saved
-        tail = Tail(state, self._rules[state.input], self._ledgers, self._clock())
-        tail.number = next(self._numbers)
+        rules = self._rules[state.input]
+        state.times = (state.times or FileTimes()) if rules.timed else None
+        tail = Tail(state, rules, self._ledgers[state.input], self._clock())
+        tail.number, tail.is_summed = next(self._numbers), self._input(state.input).compressed == "auto"
         self.tails[state.generation] = tail
         return tail
 
@@ -236,6 +267,7 @@ class FollowedFiles:
         moved = tail.move(found.path, found.key, self._folder_of(found.path))
         if found.input:
             tail.assign(found.input, self._rules[found.input])
+            tail.add_sinks(self._ledgers[found.input], at_end=self._inputs[found.input].start_at == "end")
         self._by_key[found.key] = tail
         try:
             tail.attach(descriptor)
@@ -249,7 +281,7 @@ class FollowedFiles:
 
     def _folder_of(self, path: str) -> str:
         """Return the directory of a file once the declared links are followed."""
-        return self._volumes.real_folder(path)
+        return sys.intern(self._volumes.real_folder(path))  # very many files are in few directories
 
     def handle_truncation(
         self, tail: Tail, list_directory: rotated_file_matching.ListDirectory = rotated_file_matching.list_directory
@@ -257,6 +289,9 @@ class FollowedFiles:
         """Continue the generation of a truncated file in its copy, if there is one, and begin a new generation."""
         state, descriptor = tail.state, tail.descriptor if self.ensure_open(tail) else None
         if descriptor is None:
+            return
+        if tail.stored is not None:
+            self._become_dormant(tail)  # a compressed file is not what it was
             return
         original = FoundFile(state.path, state.input, tail.key, 0, 0)
         tail.detach()
@@ -269,7 +304,12 @@ class FollowedFiles:
         log.info("a file was truncated", file=state.path, generation=state.generation, copy=copied_to)
         if copy:
             self._attach(tail, *copy)
-        self._begin(original, descriptor)
+        elif tail.is_summed:
+            tail.make_dormant()  # the next scan may list a compressed copy
+        if is_text(descriptor):
+            self._begin(original, descriptor, lambda begun, _: begun.go_on_as(state))
+        else:
+            os.close(descriptor)  # the next scan finds it as a new file
 
     # -- closing -------------------------------------------------------------------------------------------------------
 
@@ -285,25 +325,6 @@ class FollowedFiles:
         self.unsettled.pop(tail.state.generation, None)
         self._store.forget_file(tail.state.generation)
         log.info("done with a file", file=tail.state.first_path, generation=tail.state.generation)
-
-    def _leave_own_files(self, files: Container[FileKey]) -> None:
-        """Close each followed file that has become one of ours: it was moved to where we write."""
-        moved = [key for key in self._by_key if key not in files]
-        for key in self._volumes.own_files.keys().intersection(moved) if moved else ():
-            tail = self._by_key[key]
-            log.error(
-                "a log file has become a file of logshipper itself, and is left",
-                code="own-file-among-logs",
-                file=tail.state.path,
-            )
-            self._close(tail)  # its bytes are counted as lost by this scan
-
-    def _forget_empty_files(self, wanted: int) -> None:
-        """Forget up to `wanted` files that have no content, so that the next scan has room for those that have some."""
-        empty = [tail for tail in self.tails.values() if wanted and tail.reachable and not tail.state.size]
-        for tail in empty[:wanted]:
-            self._close(tail)
-            self._forget(tail)
 
     def _become_dormant(self, tail: Tail) -> None:
         """Close a file that cannot be opened where it was: the next scans look for it."""

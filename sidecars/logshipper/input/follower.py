@@ -12,8 +12,9 @@ depend only on the present state of the file system, and on no notification, whi
 | a file is out of place (renamed or deleted) and quiet for ROTATE_WAIT | ships its unfinished last line |
 | a renamed file was quiet for ROTATE_WAIT, and every sink has all of it | deletes it, with DELETE_DELIVERED |
 | a deleted file was quiet for ROTATE_WAIT, and every sink has all of it | forgets it |
+| deleted files that are held open take more disk than MAX_HELD | gives up the oldest of them, with a warning |
 | the process starts | finds the files of the saved state again, wherever they are now |
-| a file of the saved state is not found | counts the bytes that were not shipped as lost, with a warning |
+| a file is not found where it was, or after a start | looks for it; after ROTATE_WAIT its unshipped bytes are lost |
 
 A sink that is down keeps each file open until it has all of it.
 
@@ -26,32 +27,30 @@ next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from functools import cache, partial
+from collections.abc import Callable, Generator, Mapping
 
 from sidecars.chassis.runtime import logs
-from sidecars.logshipper.input import discovery, rotated_file_deletion, rotated_file_matching
+from sidecars.logshipper.input import discovery
+from sidecars.logshipper.input.compressed.copies import CompressedCopies
 from sidecars.logshipper.input.discovery import DirectoryTimes, FoundFile, Listing
-from sidecars.logshipper.input.followed_files import FollowedFiles, Inputs
-from sidecars.logshipper.input.rotated_file_deletion import RotatedFilePolicy
-from sidecars.logshipper.input.rotated_file_matching import HeadIndex, UnfinishedCopies
+from sidecars.logshipper.input.followed_files import Inputs
+from sidecars.logshipper.input.rotation import rotated_file_deletion
+from sidecars.logshipper.input.rotation.dormant_search import DormantSearch
+from sidecars.logshipper.input.rotation.rotated_file_deletion import RotatedFilePolicy
 from sidecars.logshipper.input.tail import Tail
-from sidecars.logshipper.model import fingerprint, steps
+from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.file_key import FileKey, file_key
-from sidecars.logshipper.model.fingerprint import START, Fingerprint
-from sidecars.logshipper.model.ledger import Ledger
+from sidecars.logshipper.model.ledger import GIVEN_UP, Ledger
 from sidecars.logshipper.model.line_cutting import Ending
 from sidecars.logshipper.state.checkpoint import FileState
 from sidecars.logshipper.state.store import Store
 
 log = logs.get("follow")
 
-_STALE = 0.1  # seconds for which the listing of a directory is used again
 _AT_ONCE = 500  # files that a step looks at: a few milliseconds
-_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 
-class Follower(FollowedFiles):
+class Follower(CompressedCopies):
     """All files that are followed, for all inputs. Owned by the app, called by `ScanLoop` and each `SinkQueue`."""
 
     def __init__(
@@ -62,24 +61,23 @@ class Follower(FollowedFiles):
         ledgers: Mapping[str, Ledger],
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(inputs, store, ledgers, clock)
+        super().__init__(inputs, store, ledgers, clock, rotated.wait)
         self._rotated = rotated
+        self._search = DormantSearch(
+            self.access, self._volumes, self._missed, clock, self._is_no_candidate, self._attach_and_trim
+        )
         self.folders: set[str] = set()  # to be watched: those of the followed files, and those of new files
         self.missing: dict[str, str] = {}  # log -> a rotated file of it that was missing at the first scan
         self._directory_times = DirectoryTimes(inputs.settings)
-        self._ignored: dict[FileKey, str] = {}  # compressed files
-        self._copies = UnfinishedCopies(clock)
 
     # -- start ---------------------------------------------------------------------------------------------------------
 
     def load_state(self) -> None:
         """Follow the generations of the saved state. All are dormant until the first scan."""
         for state in self._saved_states():
-            for removed in set(state.positions) - set(self._ledgers):
-                del state.positions[removed]
-            for sink in self._ledgers:
-                state.positions.setdefault(sink, self._first_position(state))
-            self._follow(state).make_dormant(dormant=self._is_in_reach(state))
+            in_reach = self._is_in_reach(state)
+            self._route(state)
+            self._follow(state).make_dormant(dormant=in_reach)
 
     def _is_in_reach(self, state: FileState) -> bool:
         """Return True if a glob looks into the directory of a saved path. Give the generation the input of its path.
@@ -94,7 +92,7 @@ class Follower(FollowedFiles):
             message = "a saved path is in no directory of the globs, and is not looked at"
             log.warning(message, code="saved-path-outside-globs", file=state.path)
         elif state.input not in names:
-            self.tails[state.generation].assign(names[0], self._rules[names[0]])
+            state.input = names[0]
         return bool(names)
 
     def _is_no_candidate(self, found: FoundFile) -> bool:
@@ -114,30 +112,22 @@ class Follower(FollowedFiles):
         self.load_state()
         steps.run(self.scan_steps(first=self.is_fresh))
 
-    def _first_position(self, state: FileState) -> Fingerprint:
-        """Return where a new sink begins in a known file."""
-        at_end = self._input(state.input).start_at == "end"
-        return Fingerprint(state.size, 0, "") if at_end else START
+    def find_missed(self) -> Generator[None, None, None]:
+        """Look once more for the files that the last scan has missed."""
+        yield from self._find_dormant({})
 
-    def _find_dormant(self, listing: Mapping[FileKey, FoundFile]) -> Iterator[None]:
-        """Look for the files of the dormant tails. One stays dormant as long as its directory cannot be read."""
-        list_directory, since = cache(rotated_file_matching.list_directory), self._clock()
-        dormant = [tail for tail in self.tails.values() if tail.dormant]
-        for tail in sorted(dormant, key=lambda tail: not tail.state.prefix.length):  # content first: it proves more
-            yield
-            if self._clock() > since + _STALE:  # other work was done during the yield
-                list_directory, since = cache(rotated_file_matching.list_directory), self._clock()
-            folder = self._volumes.real_folder(tail.state.path)
-            tail.make_dormant(dormant=self.access.is_refused(folder) or not self._volumes.is_readable(folder))
-            candidates = rotated_file_matching.candidates(tail.state, listing, self._volumes, list_directory)
-            try:
-                match = rotated_file_matching.find(tail.state, candidates, self._is_no_candidate, self.access)
-            except OSError:
-                tail.make_dormant()
-                continue
-            if match:
-                self._attach(tail, *match)
-                self.trim_open_files()
+    def misses_sent(self) -> bool:
+        """Return True if a batch that was in flight when an earlier process ended has lines of a missed file."""
+        batches = (batch for sink in self._store.state.sinks.values() for batch in sink.sending)
+        return any(one.generation in self._missed for batch in batches for one in batch.ranges)
+
+    def _find_dormant(self, listing: Mapping[FileKey, FoundFile]) -> Generator[None, None, None]:
+        """Look for the files of the dormant tails. One whose directory cannot be read is not missed by the scan."""
+        yield from self._search.steps([tail for tail in self.tails.values() if tail.dormant], listing)
+
+    def _attach_and_trim(self, tail: Tail, found: FoundFile, descriptor: int) -> None:
+        self._attach(tail, found, descriptor)
+        self.trim_open_files()
 
     # -- scans ---------------------------------------------------------------------------------------------------------
 
@@ -156,9 +146,19 @@ class Follower(FollowedFiles):
             return True
         return self.poll()
 
+    def poll(self) -> bool:
+        """Look at the followed files in one go. Return True if there may be something new to read."""
+        before, self._has_news = self._has_news, False
+        for _ in self.poll_steps(self.open_files.some_parked()):
+            pass
+        news, self._has_news = self._has_news, self._has_news or before
+        return news
+
     def scan(self) -> None:
-        """Scan in one go."""
+        """Scan in one go, and inspect compressed files to the end."""
         steps.run(self.scan_steps(first=False))
+        while self.has_compressed_work():
+            steps.run(self.compressed_steps())
 
     def scan_steps(self, *, first: bool) -> Generator[None, None, None]:
         """Scan, step by step. `first`: True if START_AT applies to new files."""
@@ -173,8 +173,10 @@ class Follower(FollowedFiles):
         yield from listing.steps()
         self.access.note_left_out(listing.left_out)
         self._leave_own_files(listing.files)
+        self._note_listing(listing.files)
         # After the listing: a copy that is listed was made before a truncation that is noticed now.
-        yield from self.poll_steps()
+        parked = self.open_files.parked()
+        yield from self.poll_steps((yield from steps.select(parked, lambda one: not one.is_as_listed(listing.files))))
         yield from self._find_dormant(listing.files)
         return listing
 
@@ -183,32 +185,19 @@ class Follower(FollowedFiles):
         files = listing.files
         yield from self._follow_new(files, first=first)
         self._forget_empty_files(listing.left_out_with_content)
-        for gone in [key for key in self._ignored if key not in files]:
-            del self._ignored[gone]
-        self._copies.forget_all_but(files)
         for count, tail in enumerate(list(self.tails.values())):
             if count % _AT_ONCE == 0:
                 yield
             if tail.state.generation in self.tails:
                 self._close_if_over(tail, files)
+        self._continue_in_copies()
+        self._give_up_held()
         self.trim_open_files()
+        self.open_files.count()
         self.access.end_scan()
         followed = {tail.folder for tail in self.tails.values() if tail.folder}
         self.folders = followed | listing.folders | discovery.watch_roots(self._inputs)
-
-    def _follow_new(self, files: Mapping[FileKey, FoundFile], *, first: bool) -> Generator[None, None, None]:
-        heads: HeadIndex | None = None
-        for count, (key, found) in enumerate(files.items()):
-            tail = self._by_key.get(key)
-            if tail is None:
-                heads = heads or (yield from HeadIndex.of(list(self.tails.values())))
-                self._consider(found, heads, at_end=first and self._inputs[found.input].start_at == "end")
-                yield
-            elif tail.state.path != found.path:
-                tail.move(found.path, key, self._folder_of(found.path))
-                self._store.record_file(tail.state)
-            if count % _AT_ONCE == 0:
-                yield
+        self._directory_times.expect(listing.folders, len(files))
 
     def finish(self) -> None:
         """Make the final scan in one go."""
@@ -218,15 +207,20 @@ class Follower(FollowedFiles):
         """Make the final scan: no more writes are expected, and unfinished last lines are shipped as they are."""
         self._copies.finish()
         yield from self.scan_steps(first=False)
+        yield from self.finish_compressed()
+        if any(tail.dormant for tail in self.tails.values()):
+            yield from self.scan_steps(first=False)  # it may be where it was not listed yet
+            yield from self.finish_compressed()
+        self._search.warn_about_missed(self.tails.values())
         for tail in self.tails.values():
             tail.end_input(Ending.PAUSE)
         self._has_news = True
 
-    def warn_about_missing(self, listing: Listing) -> None:
+    def warn_about_missing(self, listing: Listing) -> Generator[None, None, None]:
         """Warn, if no state was saved before, about logs of which a rotated file is missing."""
         at_beginning = {name for name, one in self._inputs.items() if one.start_at == "beginning"}
         if self.is_fresh:
-            self.missing = listing.missing(at_beginning)
+            self.missing = yield from listing.missing(at_beginning)
         for path, gone in self.missing.items():
             log.warning(
                 "the log was rotated before the first look, and an earlier file is not there: "
@@ -247,55 +241,33 @@ class Follower(FollowedFiles):
                 inputs[name] = self.access.why(path, error) + more
         return inputs
 
-    # -- new files -----------------------------------------------------------------------------------------------------
-
-    def _consider(self, found: FoundFile, heads: HeadIndex, *, at_end: bool) -> None:
-        """Follow a file if it is new, and neither compressed nor a copy that is still being written."""
-        if self._ignored.get(found.key) == found.path or (not found.size and found.path.endswith(_COMPRESSED)):
-            return
-        descriptor = self.access.open_if(found, partial(self._is_new, found, heads))
-        if descriptor is not None:
-            heads.add(self._begin(found, descriptor, at_end=at_end))
-        self.trim_open_files()
-
-    def _is_new(self, found: FoundFile, heads: HeadIndex, read_at: fingerprint.ReadAt) -> bool:
-        if fingerprint.is_compressed(read_at(0, 8)):
-            log.info("a compressed file is not read", file=found.path)
-            self._ignored[found.key] = found.path
-            return False
-        if self._is_unfinished_copy(found, heads, read_at):
-            log.debug("a file is held back: it may be a copy that is still being written", file=found.path)
-            return False
-        return found.key not in self._by_key  # a poll of another file may have shown that this one is its copy
-
-    def _is_unfinished_copy(self, found: FoundFile, heads: HeadIndex, read_at: fingerprint.ReadAt) -> bool:
-        for generation in heads.originals(found, read_at, self._beginning):
-            tail = self.tails.get(generation)
-            if tail is None:
-                continue
-            self._poll_one(tail)  # it may have been truncated since: then its generation continues in this very file
-            if found.key in self._by_key:
-                return True
-            if not self.ensure_open(tail):
-                continue
-            if fingerprint.equals_beginning_of(found.size, read_at, tail.state.size, tail.read_at):
-                return self._copies.hold_back(found)
-        return False
-
-    def _beginning(self, generation: str) -> bytes:
-        """Return the first bytes of a followed file, to tell it from others that have the same head."""
-        tail = self.tails.get(generation)
-        if tail is None:
-            return b""
-        if tail.needs_beginning and self.ensure_open(tail):
-            tail.read_beginning()
-            self.trim_open_files()
-        return tail.beginning
-
     # -- files that are over -------------------------------------------------------------------------------------------
 
+    def _leave_own_files(self, files: Mapping[FileKey, FoundFile]) -> None:
+        """Close each followed file that has become one of ours: it was moved to where we write."""
+        is_moved = not self._by_key.keys() <= files.keys()
+        for key in (self._volumes.own_files.keys() & self._by_key.keys()) - files.keys() if is_moved else ():
+            tail = self._by_key[key]
+            log.error(
+                "a log file has become a file of logshipper itself, and is left",
+                code="own-file-among-logs",
+                file=tail.state.path,
+            )
+            self._close(tail)  # its bytes are counted as lost by this scan
+
+    def _forget_empty_files(self, wanted: int) -> None:
+        """Forget up to `wanted` files that have no content, so that the next scan has room for those that have some."""
+        tails = self.tails.values() if wanted else ()
+        empty = [tail for tail in tails if tail.reachable and not tail.state.size]
+        for tail in empty[:wanted]:
+            self._close(tail)
+            self._forget(tail)
+
     def _close_if_over(self, tail: Tail, files: Mapping[FileKey, FoundFile]) -> None:
-        if tail.dormant:
+        if self._is_searched(tail):
+            return
+        tail.note_listed(self._clock(), is_listed=tail.key in files)
+        if self._continues_in_copy(tail):
             return
         if not tail.reachable:
             self._give_up(tail)
@@ -305,10 +277,20 @@ class Follower(FollowedFiles):
                 if self._rotated.delete and tail.settled():
                     self._delete(tail)
                 return
-            if not any(tail.has_event_for(sink) or tail.in_flight(sink) for sink in self._ledgers):
+            if tail.may_come_back(self._clock() - self._rotated.wait):
+                return
+            if not any(tail.has_event_for(sink) or tail.in_flight(sink) for sink in tail.sinks):
                 self._give_up(tail)
         if tail.state.generation in self.tails and tail.settled() and not tail.reachable:
             self._forget(tail)
+
+    def _is_searched(self, tail: Tail) -> bool:
+        """Return True if each scan looks for the file. End that if it is gone and no compressed copy is awaited."""
+        is_gone = self._missed.is_gone(tail.state.generation, self._clock())
+        if is_gone and not self._is_newly_dormant(tail) and not self._awaits_copy(tail):
+            self._missed.forget(tail.state.generation)
+            tail.make_dormant(dormant=False)
+        return tail.dormant
 
     def _is_out_of_place(self, tail: Tail, files: Mapping[FileKey, FoundFile]) -> bool:
         """Return True if the file was renamed, or is gone. A listing without it proves nothing: it may have failed."""
@@ -339,10 +321,30 @@ class Follower(FollowedFiles):
 
     def _give_up(self, tail: Tail) -> None:
         """Count the rest of a file that is out of reach as dropped, for each sink that has no chunk of it in flight."""
-        state = tail.state
-        for sink in self._ledgers:
+        for sink in tail.sinks:
             if not tail.in_flight(sink) and (count := tail.give_up_rest(sink)):
-                where = {"file": state.first_path, "generation": state.generation, "sink": sink}
-                log.warning("bytes were lost", code="bytes-lost", **where, bytes=count)
+                log.warning("bytes were lost", code="bytes-lost", **_names(tail, sink), bytes=count)
         if tail.reachable and tail.settled():
             self._close(tail)
+
+    def _give_up_held(self) -> None:
+        """Give up the oldest deleted files that are held open, as long as they take more disk than MAX_HELD."""
+        most = self._rotated.max_held
+        if most is None or self.open_files.held_deleted() <= most:
+            return
+        for tail in self.open_files.held_beyond(most):
+            for sink in tail.sinks:
+                if not tail.in_flight(sink) and (count := tail.give_up(sink, 0, GIVEN_UP)):
+                    log.warning(
+                        "a deleted file was held open for a sink, and is given up: MAX_HELD is reached",
+                        code="held-file-given-up",
+                        **_names(tail, sink),
+                        bytes=count,
+                    )
+            if tail.settled():
+                self._close(tail)
+                self._forget(tail)
+
+
+def _names(tail: Tail, sink: str) -> dict[str, str]:
+    return {"file": tail.state.first_path, "generation": tail.state.generation, "sink": sink}

@@ -17,7 +17,7 @@ import contextlib
 import ctypes
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 
 import inotify_simple
@@ -25,6 +25,7 @@ from inotify_simple import INotify, flags
 
 from sidecars.chassis.isolation.beneath import Root
 from sidecars.chassis.runtime import logs
+from sidecars.logshipper.model import steps
 from sidecars.logshipper.volumes import configured_paths
 
 log = logs.get("watch")
@@ -46,6 +47,7 @@ class Watcher:
     def __init__(self, open_directory: Callable[[str], Root] = configured_paths.open_directory) -> None:
         self._open_directory = open_directory
         self._watches: dict[str, int] = {}  # by directory
+        self._written: set[tuple[int, bytes]] = set()  # watch and name of files that were written
         self._awake = asyncio.Event()
         self._listening = False
         self._taken = 0.0  # when `take` was called last
@@ -64,6 +66,10 @@ class Watcher:
 
         Return True if one was not watched before: events in it may have been missed.
         """
+        return steps.run(self.watch_steps(folders))
+
+    def watch_steps(self, folders: Iterable[str]) -> Generator[None, None, bool]:
+        """Do as `watch`, in steps."""
         wanted, more = set(folders), False
         if len(wanted) > _MOST_WATCHED:  # of the others no event is needed: each scan looks at them
             kept = wanted & self._watches.keys()
@@ -78,6 +84,7 @@ class Watcher:
             with contextlib.suppress(OSError), self._open_directory(folder) as opened:
                 self._watches[folder] = self._inotify.add_watch(f"/proc/self/fd/{opened.descriptor}", _MASK)
                 more = True
+            yield
         return more
 
     def wake(self) -> None:
@@ -108,14 +115,22 @@ class Watcher:
         if self._inotify is None:
             return False
         changed = False
-        for watch, mask in _events(self._inotify.fileno()):
+        for watch, mask, name in _events(self._inotify.fileno()):
             changed = changed or bool(mask & (_LOOKS | _MANY))
+            if mask & flags.MODIFY:
+                self._written.add((watch, name))
             if mask & flags.IGNORED:  # the directory is gone
                 self._watches = {folder: own for folder, own in self._watches.items() if own != watch}
         if not self._listening:
             loop.add_reader(self._inotify.fileno(), self._on_event)
             self._listening = True
         return changed
+
+    def take_written(self) -> list[tuple[str, str]]:
+        """Return the directory and the name of each file that was written, of the events that were taken."""
+        folders = {watch: folder for folder, watch in self._watches.items()} if self._written else {}
+        written, self._written = self._written, set()
+        return [(folders[watch], os.fsdecode(name)) for watch, name in written if watch in folders]
 
     def _on_event(self) -> None:
         """Stop listening at the first event: the loop looks at everything anyway."""
@@ -134,10 +149,10 @@ class Watcher:
             self._inotify.close()
 
 
-def _events(descriptor: int) -> Iterator[tuple[int, int]]:
-    """Yield the watch and the mask of the events that have come (inotify(7)), of up to _MOST_READ bytes of them.
+def _events(descriptor: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield watch, mask and name of the events that have come (inotify(7)), of up to _MOST_READ bytes of them.
 
-    The library would read all 16,384 of a full queue at once, and make objects with names of them, which are not used.
+    The library would read all 16,384 of a full queue at once.
     """
     try:
         data = os.read(descriptor, _MOST_READ)
@@ -146,8 +161,9 @@ def _events(descriptor: int) -> Iterator[tuple[int, int]]:
     at = 0
     while at < len(data):
         watch, mask, _, length = _HEADER.unpack_from(data, at)
-        yield watch, mask
-        at += _HEADER.size + length
+        at += _HEADER.size
+        yield watch, mask, data[at : at + length].rstrip(b"\0")
+        at += length
 
 
 def _instance() -> INotify:

@@ -4,28 +4,36 @@ A file is held open from the moment it is found, so that renaming or deleting it
 many, the file that was used least recently is parked (closed for a time). The rules:
 
 - Only a file that can be opened again is parked: one that is where it was last seen, or stands beside that place under
-  another name. A deleted file is never parked before its end, because nothing could open it again.
+  another name. A deleted file is never parked before its end, because nothing could open it again: it is *pinned*.
 - A file that is settled for every sink is parked before a file that some sink still needs.
+- A file that is settled for every sink and was quiet for CLOSE_INACTIVE is parked in any case.
+
+What a parked file becomes is seen by the events of its directory, by each scan, and by a look at some parked files
+between two scans.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.input import discovery
 from sidecars.logshipper.input.tail import Tail
+from sidecars.logshipper.model import steps
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 log = logs.get("openfiles")
 
 _BLOCK = 512  # bytes of `st_blocks` (stat(2))
 _LOOKED_AT = 64  # least recently used files among which a settled one is searched
+_CLOSED_AT_ONCE, _CLOSED_IN_A_STEP = 200, 25  # files: a step takes a few milliseconds
+_LOOKED_AT_CLOSED = 500  # parked files that are looked at between two scans
 MIN_OPEN = 1  # open files, however low the limit is
 UNLIMITED = 1 << 20  # open files, until `limit` is set
 
@@ -46,12 +54,15 @@ def disk_use(tail: Tail) -> DiskUse | None:
 
 
 class OpenFiles:
-    """The open files of the follower: at most `limit`, or a few more while none can be closed."""
+    """The open files of the follower: at most `limit`, or a few more while none can be closed; and the parked ones."""
 
-    def __init__(self, volumes: LogVolumes) -> None:
+    def __init__(self, volumes: LogVolumes, close_inactive: float = math.inf) -> None:
         self.limit = UNLIMITED
+        self.pinned = 0  # open files that have lost their names, at the last scan
         self._volumes = volumes
+        self._close_inactive = close_inactive  # seconds
         self._order: OrderedDict[str, Tail] = OrderedDict()  # by generation, least recently used first
+        self._parked: dict[str, Tail] = {}  # by generation, the one that is looked at next first
         self._is_logged = False
 
     def set_limit(self, limit: int) -> None:
@@ -61,14 +72,25 @@ class OpenFiles:
     def __len__(self) -> int:
         return len(self._order)
 
+    @property
+    def is_short(self) -> bool:
+        """True if there are more files than may be open, so that they are read in turns."""
+        return len(self._order) >= self.limit
+
+    def opened(self) -> list[Tail]:
+        """Return the open files."""
+        return list(self._order.values())
+
     def use(self, tail: Tail) -> None:
         """Note that the open file was used now."""
+        self._parked.pop(tail.state.generation, None)
         self._order[tail.state.generation] = tail
         self._order.move_to_end(tail.state.generation)
 
     def forget(self, tail: Tail) -> None:
         """Note that the file was closed."""
         self._order.pop(tail.state.generation, None)
+        self._parked.pop(tail.state.generation, None)
 
     def trim(self) -> None:
         """Park files until no more than `limit` are open, as far as they can be opened again."""
@@ -82,13 +104,78 @@ class OpenFiles:
         while len(self._order) > self.limit and self.close_one():
             pass
 
-    def status(self, tails: Iterable[Tail]) -> dict[str, int]:
-        """Return the numbers for `/status`: the limit, the open files, and the parked files without and with pending
-        bytes.
+    # -- parked files --------------------------------------------------------------------------------------------------
+
+    def close_inactive(self, now: float) -> Iterator[None]:
+        """Park files that every sink has and that were quiet for CLOSE_INACTIVE: some, the oldest first, in steps."""
+        closed = 0
+        for tail in self.opened():
+            if tail.quiet_since + self._close_inactive > now or closed >= _CLOSED_AT_ONCE:
+                return
+            with contextlib.suppress(OSError):  # the next poll tells it
+                if tail.settled() and tail.looks_unchanged(tail.status()) and _can_be_opened_again(tail, self._volumes):
+                    self.park(tail)
+                    closed += 1
+                    if closed % _CLOSED_IN_A_STEP == 0:
+                        yield
+
+    def some_parked(self, *, many: bool = True) -> list[Tail]:
+        """Return the parked files that are looked at next, many or a few: each has its turn."""
+        chosen = list(islice(self._parked.values(), _LOOKED_AT_CLOSED if many else _LOOKED_AT))
+        for tail in chosen:
+            self._parked[tail.state.generation] = self._parked.pop(tail.state.generation)
+        return chosen
+
+    def parked(self) -> list[Tail]:
+        """Return all parked files."""
+        return list(self._parked.values())
+
+    def parked_at(self, names: set[tuple[str, str]]) -> Generator[None, None, list[Tail]]:
+        """Return the parked files with these directories and names. Those of open files are removed from the set."""
+        names -= {(tail.folder, tail.name) for tail in self._order.values()} if names else set()
+        parked = self.parked() if names else []
+        return (yield from steps.select(parked, lambda tail: (tail.folder, tail.name) in names))
+
+    def park(self, tail: Tail) -> None:
+        """Close a file that can be opened again."""
+        tail.park()
+        self.forget(tail)
+        self._parked[tail.state.generation] = tail
+
+    def count(self) -> None:
+        """Count the pinned files anew. A scan calls it."""
+        self.pinned = sum(tail.is_pinned for tail in self._order.values())
+
+    def problem(self) -> str:
+        """Return a sentence if files without names take all descriptors; "" if not."""
+        if self.pinned < self.limit:
+            return ""
+        return (
+            f"{self.pinned} deleted files that some sink does not have yet take all {self.limit} descriptors for log "
+            "files: a file that is deleted now is lost; raise the limit of open files (ulimit -n)"
+        )
+
+    def status(self) -> dict[str, int]:
+        """Return the numbers for `/status`: the limit, and the files by state.
+
+        `open` with a name, `pinned` without one, closed and `idle`, closed and `waiting` to be read.
         """
-        parked = [tail for tail in tails if tail.parked]
-        waiting = sum(not tail.settled() for tail in parked)
-        return {"most": self.limit, "open": len(self._order), "closed": len(parked), "closed_with_pending": waiting}
+        waiting = sum(not tail.settled() for tail in self._parked.values())
+        pinned = min(self.pinned, len(self._order))
+        closed = {"idle": len(self._parked) - waiting, "waiting": waiting}
+        return {"most": self.limit, "open": len(self._order) - pinned, **closed, "pinned": pinned}
+
+    def held_beyond(self, most: int) -> list[Tail]:
+        """Return the oldest of the deleted files that are open: without them the rest takes `most` bytes of disk."""
+        held = [(tail, use.size) for tail in self.opened() if (use := disk_use(tail)) and use.is_deleted]
+        more = sum(size for _, size in held) - most
+        beyond = []
+        for tail, size in sorted(held, key=lambda one: one[0].number):
+            if more <= 0:
+                break
+            more -= size
+            beyond.append(tail)
+        return beyond
 
     def held_deleted(self) -> int:
         """Return the bytes of disk that open files without a name occupy: they are free once the files are closed."""
@@ -103,8 +190,7 @@ class OpenFiles:
         """Park a file, to free a descriptor. Return False if none can be closed."""
         for tail in self._candidates():
             if _can_be_opened_again(tail, self._volumes):
-                tail.park()
-                self.forget(tail)
+                self.park(tail)
                 return True
             self._order.move_to_end(tail.state.generation)  # it is not looked at again soon
         return False

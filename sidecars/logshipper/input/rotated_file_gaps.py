@@ -20,6 +20,11 @@ _SURE = re.compile(r".+\.[A-Za-z]\w*\.\d+")  # a number behind a suffix
 _COMPRESSED = re.compile(r"\.(?:gz|bz2|xz|zst|Z|lz4)\Z")
 
 
+def any_numbered(names: Iterable[str]) -> bool:
+    """Return True if one of the names has a number: only beside such files can one be missing."""
+    return any(_NUMBERED.fullmatch(name) for name in names)
+
+
 def missing(names: Collection[str], modified: Mapping[str, int]) -> dict[str, str]:
     """Return, for each rotated log with a gap, the newest rotated file that is missing.
 
@@ -32,7 +37,7 @@ def missing(names: Collection[str], modified: Mapping[str, int]) -> dict[str, st
     for log, rotated in numbered.items():
         if log not in modified and not _SURE.fullmatch(next(iter(rotated.values()))):
             continue
-        numbers = there[log].keys() | rotated.keys()
+        numbers = there.get(log, {}).keys() | rotated.keys()  # two listings: each may leave files out
         lowest, highest = min(rotated), max(rotated)
         counts_up = modified[rotated[lowest]] < modified[rotated[highest]]
         if counts_up:

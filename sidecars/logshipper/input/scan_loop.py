@@ -37,10 +37,13 @@ from sidecars.logshipper.volumes.configured_paths import ConfiguredDirectory
 log = logs.get("logshipper")
 
 _HEARTBEAT = 30.0  # seconds; reading one large directory takes some
-_SLICE = 0.01  # seconds of a scan without a pause
-_PAUSE = 0.005  # seconds for other tasks after a slice
+_SLICE = 0.005  # seconds of a scan without a pause
+_PAUSE = 0.0025  # seconds for other tasks after a slice
 _WAKE = 0.25  # seconds between two wake-ups of the shippers during a scan
 _FROZEN_AT_ONCE = 1000  # files
+# At the start a file that was missed is searched again if a batch in flight has lines of it: then the batch can be sent
+# as it was.
+_SEARCHES, _PAUSE_OF_SEARCH = 10, 0.05  # seconds between two of them
 
 T = TypeVar("T")
 
@@ -78,7 +81,12 @@ class ScanLoop:
         """
         self._watcher.watch(discovery.watch_roots(self._settings.inputs))
         self._first = await self._in_slices(self._follower.scan_known())
-        self._follower.warn_about_missing(self._first)
+        for _ in range(_SEARCHES):
+            if not self._follower.misses_sent():
+                break
+            await asyncio.sleep(_PAUSE_OF_SEARCH)
+            await self._in_slices(self._follower.find_missed())
+        await self._in_slices(self._follower.warn_about_missing(self._first))
         if self._follower.is_fresh and any(one.start_at == "end" for one in self._settings.inputs.values()):
             await self._finish_first_scan()
 
@@ -88,7 +96,7 @@ class ScanLoop:
         try:
             await self._finish_first_scan()
             next_scan = 0.0
-            self._watch()
+            await self._watch()
             while not self._is_over():
                 began = time.monotonic()
                 next_scan = await self._look(next_scan)
@@ -110,24 +118,32 @@ class ScanLoop:
         """Scan or poll. Return the time of the next scan."""
         self._heartbeat.beat()
         names_changed, now = self._watcher.take(), time.monotonic()
+        self._follower.note_written(self._watcher.take_written())
+        parked = self._follower.open_files.some_parked(many=now >= next_scan)
         if not names_changed and now < next_scan:
-            await self._in_slices(self._follower.poll_steps())
-            self._wake_shippers()
+            await self._in_slices(self._follower.poll_steps(parked))
+            await self._read_compressed()
             return next_scan
         if names_changed or not self.ready.is_set() or self._follower.needs_scan():
             await self._in_slices(self._follower.scan_steps(first=False))
             self._update_readiness()
         else:
-            await self._in_slices(self._follower.poll_steps())
-        self._wake_shippers()
-        if self._watch():
+            await self._in_slices(self._follower.poll_steps(parked))
+        await self._read_compressed()
+        if await self._watch():
             return now
         self.ready.set()
         return now + self._settings.scan_interval
 
-    def _watch(self) -> bool:
+    async def _read_compressed(self) -> None:
+        """Go on with compressed files for a while, and wake the shippers."""
+        if self._follower.has_compressed_work():
+            await self._in_slices(self._follower.compressed_steps())
+        self._wake_shippers()
+
+    async def _watch(self) -> bool:
         """Watch the directories of the follower. Return True if one is new: it must be scanned again."""
-        return self._watcher.watch(self._follower.folders)
+        return await self._in_slices(self._watcher.watch_steps(self._follower.folders))
 
     async def _in_slices(self, steps: Generator[None, None, T]) -> T:
         """Run the steps of a scan, with pauses for other tasks. Return the scan's result.
@@ -170,8 +186,9 @@ class ScanLoop:
             self._wake()
 
     def _update_readiness(self) -> None:
-        """Be ready only if no input has files of which none can be read."""
-        self._readable.hold("; ".join(self.unreadable()))
+        """Be ready only if no input has files of which none can be read, and there are descriptors for new files."""
+        problem = self._follower.open_files.problem()
+        self._readable.hold("; ".join([*self.unreadable(), *([problem] if problem else [])]))
 
     def unreadable(self) -> list[str]:
         """Return a sentence for each input that has files of which none can be read."""
@@ -196,6 +213,8 @@ class ScanLoop:
     def _timeout(self, next_scan: float) -> float:
         """Return the seconds until there is something to do without an event of the kernel."""
         now = time.monotonic()
+        if self._follower.has_compressed_work():
+            return 0.0
         due = [next_scan, self._follower.event_due() or next_scan, now + _HEARTBEAT / 3]
         if self._quiet_left:
             due.append(now + self._quiet_left)

@@ -1,13 +1,14 @@
 """A tail: one generation that is followed, with its open file, the position of each sink in it, and the next chunk.
 
 Theory of operation. The descriptor is held from the moment the file is found, so that renaming or deleting the file
-takes nothing away. Where there are more files than descriptors, the file is *parked*: closed, and opened again when
-it changes or is read. The states of a tail:
+takes nothing away. A file that nobody needs for now is *parked*: closed, and opened again when it changes or is read.
+That is one that every sink has and that was quiet for CLOSE_INACTIVE, or, where there are more files than descriptors,
+one that was used least recently. The states of a tail:
 
 | state | `descriptor` | `parked` | `dormant` | meaning |
 |---|---|---|---|---|
 | open | held | | | it is polled and read |
-| parked | None | True | | closed to save a descriptor; it is where `state.path` says |
+| parked | None | True | | closed to save a descriptor; it is where `state.path` says. *idle*: every sink has it |
 | dormant | None | | True | it cannot be opened now, or was not looked for yet: each scan looks for it |
 | closed | None | | | no scan can find it: bytes that are not settled are lost, then it is forgotten |
 
@@ -16,154 +17,79 @@ it changes or is read. The states of a tail:
 | | a scan finds a new file | open |
 | | the process starts, and the generation is in the saved state | dormant |
 | dormant | a scan finds the file | open |
-| dormant | a scan does not find it, and its directory is readable | closed |
-| open | another file needs the descriptor | parked |
+| dormant | scans miss it for ROTATE_WAIT: see `rotation.missed_files` | closed |
+| open | another file needs the descriptor, or every sink has it and it was quiet for CLOSE_INACTIVE | parked |
 | parked | it has changed, or a sink wants to read it | open |
-| parked | it cannot be opened, or is not where it was | dormant |
+| open, dormant | its file is gone, and a compressed file has its content | open (the copy, as text) |
+| parked | it cannot be opened, is not where it was, or another file has its inode | dormant |
 | open | a read fails (as on a network volume that went away) | dormant |
 | open | it was truncated, and a copy has its content | open (the copy); a new tail gets the truncated file |
 | open | it was truncated, and there is no copy | closed; a new tail gets the truncated file |
 | open | it was deleted, was quiet for ROTATE_WAIT, and every sink has read it | closed |
+| open | it was deleted, and is the oldest of those that hold more than MAX_HELD | closed |
 | closed | nothing of it is pending or in flight | forgotten |
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections import deque
+import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 
+from sidecars.logshipper.config.limits import LINE_ROOM
 from sidecars.logshipper.input import chunk_reader
-from sidecars.logshipper.input.chunk_reader import ChunkReader, FileTruncated
-from sidecars.logshipper.input.sink_positions import SinkPositions
-from sidecars.logshipper.model import fingerprint, line_cutting
+from sidecars.logshipper.input.chunk_reader import ChunkReader, FileTruncated, Source
+from sidecars.logshipper.input.discovery import FoundFile
+from sidecars.logshipper.input.tail_states import Content, TailStates
+from sidecars.logshipper.model import fingerprint, line_cutting, utf16_cutting
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.file_key import FileKey
-from sidecars.logshipper.model.fingerprint import (
-    POSITION_LENGTH,
-    PREFIX_LENGTH,
-    Fingerprint,
-    ReadAt,
-    position_fingerprint,
-    prefix_fingerprint,
-)
+from sidecars.logshipper.model.fingerprint import POSITION_LENGTH, PREFIX_LENGTH, Fingerprint, ReadAt
 from sidecars.logshipper.model.ledger import CUT, HOLE, Ledger
 from sidecars.logshipper.model.line_cutting import CuttingRules, Ending
-from sidecars.logshipper.state.checkpoint import ChunkRange, FileState
+from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.sent_batches import ChunkRange
 
 _REMEMBERED = 32  # fingerprints of earlier ends of the file
 HEAD = 64  # bytes
-LINE_ROOM = 32  # bytes of a batch's room that even an empty line takes: as a record it has a hundred
 
 _Look = tuple[int, int, Ending, bool]
 """Size, time of modification, `ending`, `_event_over`: a read gives the same as long as they are the same."""
 
 
-def head_of(read_at: ReadAt) -> bytes:
+def head_of(read_at: ReadAt, encoding: str) -> bytes:
     """Return the first HEAD bytes of a file, up to a NUL: they tell most files apart."""
-    return read_at(0, HEAD).partition(b"\0")[0]
+    return utf16_cutting.before_nul(read_at(0, HEAD), encoding)
 
 
-class Tail(SinkPositions):
+class Tail(TailStates):
     """A followed generation. Owned by `FollowedFiles`; it owns its `FileState` and its accounts in the ledgers."""
 
+    __slots__ = ("_event_over", "_recent", "_searches", "_waiting", "is_hurried", "wanted")
+
     def __init__(self, state: FileState, rules: CuttingRules, ledgers: Mapping[str, Ledger], now: float) -> None:
-        super().__init__(state, ledgers)
-        self.rules = rules
-        self.number = 0  # a tail that was made earlier has a lower one
-        self.descriptor: int | None = None
-        self.parked = False
-        self.dormant = False
-        self.ending = Ending.OPEN
-        self.quiet_since = now  # when the file was last seen to change
-        self.head = b""
-        self.folder = ""  # the real directory of the file, without symlinks
-        self.beginning = b""  # up to PREFIX_LENGTH bytes, read only where another file has the same head
-        self._recent: deque[Fingerprint] = deque(maxlen=_REMEMBERED)  # of earlier ends of the file
-        self._modified = 0  # nanoseconds
-        self._length = 0  # of the file; a copy that continues the generation may be shorter than `state.size`
+        super().__init__(state, rules, ledgers, now)
+        self._recent: tuple[Fingerprint, ...] = ()  # of earlier ends of the file, the latest last
         self._event_over = rules.boundary is None  # True if no further line belongs to the last event
-        self._waiting: dict[str, _Look] = {}  # sink -> the look at which no complete event was left for it
-        self._searches: dict[int, int] = {}  # see `ChunkReader`
-
-    # -- states ------------------------------------------------------------------------------------------------------
-
-    @property
-    def key(self) -> FileKey:
-        return (self.state.device, self.state.inode)
-
-    @property
-    def reachable(self) -> bool:
-        """True if the file is open or parked."""
-        return self.descriptor is not None or self.parked
-
-    @property
-    def is_renamed(self) -> bool:
-        """True if the file was found under another name than the log's."""
-        return not self.state.first_path.startswith(self.state.path)
+        # Both are None if they have nothing: most of very many files are idle.
+        self._waiting: dict[str, _Look] | None = None  # sink -> the look at which no complete event was left for it
+        self._searches: dict[int, int] | None = None  # see `ChunkReader`
+        self.wanted: int | None = None  # the offset of a compressed file at which a sink waits to read
+        self.is_hurried = False  # True if a compressed file is read at once, however long it takes
 
     def attach(self, descriptor: int) -> None:
-        """Follow this open file from now on; it may be a copy. A file that was open before is closed."""
-        self.close()
-        self.descriptor = descriptor
-        self.dormant = False
-        self._length = 0
-        self._waiting.clear()
-        self._searches.clear()
-        self._recent.clear()
-        if self.state.seen.length and self.state.seen.matches_file(self.read_at):
-            self._recent.append(self.state.seen)
-
-    def detach(self) -> None:
-        """Give the descriptor to another tail: it is not closed."""
-        self.descriptor = None
-
-    def close(self) -> None:
-        self.parked = False
-        if self.descriptor is not None:
-            os.close(self.descriptor)
-            self.descriptor = None
-
-    def park(self) -> None:
-        """Close the file to save a descriptor."""
-        self.close()
-        self.parked = True
-
-    def unpark(self, descriptor: int) -> None:
-        """Continue with the file, opened again."""
-        self.descriptor, self.parked = descriptor, False
-
-    def make_dormant(self, *, dormant: bool = True) -> None:
-        """Let each scan look for the file, or let none look for it any more."""
-        self.dormant = dormant
-
-    def move(self, path: str, key: FileKey, folder: str) -> bool:
-        """Note where the file is now. Return True if that differs from before."""
-        before = (self.state.path, self.key)
-        self.state.path, (self.state.device, self.state.inode), self.folder = path, key, folder
-        return before != (path, key)
-
-    def assign(self, input_name: str, rules: CuttingRules) -> None:
-        """Let the file belong to an input."""
-        self.state.input, self.rules = input_name, rules
-
-    def end_input(self, ending: Ending) -> bool:
-        """Note that no more is expected: the unfinished last line may be shipped. Return True if that is new."""
-        is_new, self.ending = self.ending is not ending, ending
-        return is_new
-
-    def restart_quiet(self, now: float) -> None:
-        """Count the time without growth from now on."""
-        self.quiet_since = now
-
-    def stop(self) -> None:
-        """Close the file and its accounts. Everything in it must have been delivered or dropped."""
-        self.close()
-        self.close_accounts()
+        super().attach(descriptor)
+        self._waiting = self._searches = None
+        seen = self.state.seen
+        self._recent = (seen,) if seen.length and seen.matches_file(self.read_at) else ()
 
     # -- polling -----------------------------------------------------------------------------------------------------
 
     def read_at(self, offset: int, length: int) -> bytes:
+        if self.content is not None:
+            return self.content.read(offset, length)
         return os.pread(self.descriptor, length, offset) if self.descriptor is not None else b""
 
     @property
@@ -175,13 +101,28 @@ class Tail(SinkPositions):
         """Read `beginning` from the open file."""
         self.beginning = self.read_at(0, PREFIX_LENGTH)
 
-    def looks_unchanged(self, status: os.stat_result) -> bool:
-        """Return True if this is the status of the file as it was seen last."""
-        return (
-            (status.st_dev, status.st_ino) == self.key
-            and status.st_size == self._length
-            and status.st_mtime_ns == self._modified
-        )
+    def attach_compressed(self, descriptor: int, content: Content, head: bytes, status: os.stat_result) -> None:
+        super().attach_compressed(descriptor, content, head, status)
+        self._waiting = self._searches = None
+        self._recent = ()
+        self._event_over = self.rules.boundary is None
+
+    def reached(self) -> None:
+        """Note that the wanted offset can be read now."""
+        self.wanted = self._waiting = None
+
+    def grow_in_copy(self, length: int, last: bytes, now: float) -> None:
+        """Note that the compressed copy has more bytes than were seen of the file. `last` are the bytes at its end."""
+        if length > self.state.size:
+            self.count_growth(length, now)
+            self.state.seen = fingerprint.position_fingerprint(length, last)
+
+    def is_as_listed(self, files: Mapping[FileKey, FoundFile]) -> bool:
+        """Return True if a listing shows the parked file as it was seen last, and no event of it is to be ended."""
+        found = files.get(self.key)
+        if found is None or self.event_due() is not None:
+            return False
+        return (found.path, found.size, found.modified) == (self.state.path, self.size_on_disk, self._modified)
 
     def poll_unchanged(self, now: float) -> bool:
         """Note that a parked file has not changed. Return True if its last event of several lines is over now."""
@@ -192,20 +133,35 @@ class Tail(SinkPositions):
         if self.descriptor is None:
             return False
         status = os.fstat(self.descriptor)
+        if self.content is not None:
+            if (status.st_size, status.st_mtime_ns) != (self.stored, self._modified):
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))  # it is inspected again
+            self._changed = status.st_ctime_ns
+            return self._end_event(now)
         if status.st_size < self.state.size:
             self._shrink(status.st_size)
         if status.st_size < self._length:
             raise FileTruncated
+        self._changed = status.st_ctime_ns
         if status.st_size == self._length and status.st_mtime_ns == self._modified:
             return self._end_event(now)
         self._check_content(status.st_size)
+        if not self.state.size and fingerprint.is_compressed(self.read_at(0, 8)):
+            raise FileTruncated  # a compressed file has the inode of an empty one
         self._length, self._modified = status.st_size, status.st_mtime_ns
+        if self._changed == self._modified:
+            self._changed = self._modified  # one number: there may be very many files
         if len(self.head) < HEAD:
-            self.head = head_of(self.read_at)
+            self.head = head_of(self.read_at, self._encoding())
         self.quiet_since, self.ending = now, Ending.OPEN
         self._event_over = self.rules.boundary is None
         self._grow(status.st_size, now)
         return True
+
+    def note_size(self, size: int, now: float) -> None:
+        """Note that the closed file had this size when it was last looked at: what it has grown by is pending."""
+        if size > self.state.size:
+            self.count_growth(size, now)
 
     def _end_event(self, now: float) -> bool:
         """End the last event of several lines if the file was quiet for long enough. Return True if that is new.
@@ -213,7 +169,7 @@ class Tail(SinkPositions):
         Return True, too, if a search for the end of a hole is to be continued.
         """
         if self._searches:
-            self._waiting.clear()
+            self._waiting = None
             return True
         if self._event_over or now < self.quiet_since + self.rules.patience:
             return False
@@ -240,21 +196,26 @@ class Tail(SinkPositions):
         if size > self.state.size:
             self.count_growth(size, now)
             self._extend_prefix(size)
-            last = self.read_at(max(0, size - POSITION_LENGTH), min(size, POSITION_LENGTH))
-            if b"\0" not in last:  # a NUL may still change
-                self.state.seen = position_fingerprint(size, last)
-                self._recent.append(self.state.seen)
+            encoding = self._encoding()
+            if self.rules.encoding == utf16_cutting.AUTO:
+                self.state.encoding = encoding if encoding in utf16_cutting.ENCODINGS else ""
+            end = utf16_cutting.whole_units(size, encoding)
+            last = self.read_at(max(0, end - POSITION_LENGTH), min(end, POSITION_LENGTH))
+            if end and utf16_cutting.is_settled(last, end, encoding):
+                seen = fingerprint.position_fingerprint(end, last)
+                self.state.seen = self.state.prefix if seen == self.state.prefix else seen  # one object of a short file
+                self._recent = (*self._recent[1 - _REMEMBERED :], self.state.seen)
 
     def _extend_prefix(self, size: int) -> None:
         known = self.state.prefix.offset
         if known < min(size, PREFIX_LENGTH):
-            first, _, _ = self.read_at(0, min(size, PREFIX_LENGTH)).partition(b"\0")
+            first = utf16_cutting.before_nul(self.read_at(0, min(size, PREFIX_LENGTH)), self._encoding())
             if len(first) > known:
-                self.state.prefix = prefix_fingerprint(first)
+                self.state.prefix = fingerprint.prefix_fingerprint(first)
 
     def _check_content(self, size: int) -> None:
         """Raise FileTruncated if the file was truncated and has grown beyond its old size since the last poll."""
-        known = [self.state.prefix, *list(self._recent)[-1:]]
+        known = [self.state.prefix, *self._recent[-1:]]
         if not all(one.matches_file(self.read_at) for one in known if one.offset <= size):  # a copy may be shorter
             raise FileTruncated
 
@@ -271,7 +232,7 @@ class Tail(SinkPositions):
         """
         if not self.unread(sink) or not self.reachable:
             return False
-        return self._waiting.get(sink) != self._look()
+        return self._waiting is None or self._waiting.get(sink) != self._look()
 
     def _look(self) -> _Look:
         return (self.state.size, self._modified, self.ending, self._event_over)
@@ -280,7 +241,8 @@ class Tail(SinkPositions):
         """Return the time since which the sink's oldest byte has been waiting. An unfinished line does not count."""
         if not self.has_event_for(sink) and not self.in_flight(sink):
             return None
-        return self._arrival_times.since(self.position(sink).offset)
+        times = self._arrival_times
+        return None if times is None else times.since(self.position(sink).offset)
 
     def read(self, sink: str, room: int, *, first: bool) -> Chunk | None:
         """Return the next chunk for the sink, of at most `room` bytes. Raises FileTruncated.
@@ -289,6 +251,10 @@ class Tail(SinkPositions):
         for this batch. The chunk may be a gap without data.
         """
         at, rules = self.read_position(sink), self.rules
+        if self.content is not None and not self.is_hurried and not self.content.is_near(at.offset):
+            self.wanted = at.offset
+            self._waiting = {**(self._waiting or {}), sink: self._look()}
+            return None
         if rules.cut and (rest := chunk_reader.rest_of_a_cut_line(self.read_at, at.offset, self._length, rules.limit)):
             return self._chunk(at, b"", rest, CUT)
         self._check_before_read(at)
@@ -299,13 +265,20 @@ class Tail(SinkPositions):
                 return None
             block, cut = reader.next(at, max(room, rules.limit + PREFIX_LENGTH))
         if not cut.end and not cut.hole:
-            self._waiting[sink] = self._look()
+            self._waiting = {**(self._waiting or {}), sink: self._look()}
             return None
         chunk = self._chunk(at, block[cut.hole : cut.end], cut.hole, HOLE, partial=cut.partial, is_open=cut.open)
         most = max(1, room // LINE_ROOM)
         if rules.boundary is not None or chunk.lines <= most:
             return chunk
-        return self._chunk(at, line_cutting.first_lines(chunk.data, most), cut.hole, HOLE)
+        utf16, data = chunk.encoding in utf16_cutting.ENCODINGS, chunk.data
+        first_lines = utf16_cutting.first_lines if utf16 else line_cutting.first_lines
+        return self._chunk(at, first_lines(data, most, chunk.encoding), cut.hole, HOLE)
+
+    def shorten(self, sink: str, chunk: Chunk, length: int) -> Chunk:
+        """Return the first bytes of a chunk that `read` has returned last: whole events."""
+        gap = chunk.start - chunk.position
+        return self._chunk(self.read_position(sink), chunk.data[:length], gap, chunk.gap_reason)
 
     def reread(self, sent: ChunkRange, sink: str) -> Chunk | None:
         """Return exactly the chunk that was in flight when an earlier process ended; None if it is not in the file.
@@ -322,12 +295,21 @@ class Tail(SinkPositions):
         if at.offset + gap + len(data) < sent.end:
             return None
         reason = HOLE if self.read_at(at.offset, 1) == b"\0" else CUT
-        return self._chunk(at, data, gap, reason, partial=sent.partial, is_open=sent.open)
+        chunk = self._chunk(at, data, gap, reason, partial=sent.partial, is_open=sent.open)
+        return replace(chunk, quota=sent.quota) if sent.quota else chunk
 
     def _reader(self, *, event_over: bool) -> ChunkReader:
-        return ChunkReader(
-            self.descriptor, self._length, self.rules, self.ending, event_over=event_over, searches=self._searches
-        )
+        source = Source(self.descriptor, None if self.content is None else self.content.read, self._length)
+        searches, encoding = self._begun_searches, self._encoding()
+        return ChunkReader(source, self.rules, self.ending, event_over=event_over, searches=searches, encoding=encoding)
+
+    def _encoding(self) -> str:
+        return utf16_cutting.encoding_of(self.rules.encoding, self.read_at, self.state.encoding)
+
+    def _begun_searches(self) -> dict[int, int]:
+        if self._searches is None:
+            self._searches = {}
+        return self._searches
 
     def _check_before_read(self, at: Fingerprint) -> None:
         if not at.length and self.descriptor is not None and at.offset < self._length:
@@ -340,10 +322,21 @@ class Tail(SinkPositions):
         end = start + len(data)
         enough = len(data) >= POSITION_LENGTH
         before = data if enough else self.read_at(max(0, end - POSITION_LENGTH), min(end, POSITION_LENGTH))
-        position = position_fingerprint(end, before)
+        position = fingerprint.position_fingerprint(end, before)
         context = min(start, self.rules.context) if data else 0
         seen, file = self.read_at(start - context, context) if context else b"", (state.generation, state.first_path)
-        return Chunk(*file, at.offset, start, data, position, partial, is_open, state.input, gap, seen)
+        if self.is_summed:
+            self._sum(start, data)
+        encoding, times, name = self._encoding(), state.times, state.input
+        return Chunk(*file, at.offset, start, data, position, partial, is_open, name, gap, encoding, times, seen)
+
+    def _sum(self, start: int, data: bytes) -> None:
+        """Extend the checksum by bytes of the content. Behind a gap it stays where it is."""
+        state = self.state
+        known = state.crc_length - start
+        if 0 <= known < len(data):
+            state.crc = zlib.crc32(memoryview(data)[known:], state.crc)
+            state.crc_length = start + len(data)
 
     def give_up_rest(self, sink: str) -> int:
         """Count what the file can no longer give to the sink as dropped. Return the number of lost bytes."""

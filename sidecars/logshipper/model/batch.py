@@ -25,6 +25,7 @@ class Batch:
 
     sink: str
     records: tuple[Records, ...]
+    at: int = 0  # when it was collected, in nanoseconds since 1970: the same in each attempt, also after kill -9
     _encoded: Any = field(default=None, repr=False, compare=False)
 
     @cached_property
@@ -35,17 +36,19 @@ class Batch:
     @cached_property
     def size(self) -> int:
         """Bytes of the log files that the events are made from."""
-        return sum(sum(records.sizes) for records in self.records)
+        return sum(sum(records.file_sizes) for records in self.records)
 
     @cached_property
     def key(self) -> str:
         """The idempotency key. The same events of the same generations to the same sink always have the same key."""
         ranges: list[list[Any]] = []
         for records in self.records:
-            chunk = records.chunk
+            chunk = records.read_from
             ranges.append([chunk.generation, chunk.start, chunk.end])
             if records.chosen:
                 ranges[-1].append(list(records.offsets))
+            if records.source is not None:
+                ranges[-1].append(records.chunk.generation)
             if chunk.open:
                 ranges[-1].append(records.sized)
         return blake2b(orjson.dumps([self.sink, ranges]), digest_size=16).hexdigest()
@@ -107,7 +110,7 @@ class Batch:
             first = after
             if mine:
                 chosen.append(records if len(mine) == len(records.bodies) else records.select(mine))
-        return Batch(self.sink, tuple(chosen))
+        return Batch(self.sink, tuple(chosen), self.at)
 
     def halves(self) -> tuple[Batch, Batch] | None:
         """Return two batches that make up this one, always cut at the same place; None for a single event."""

@@ -7,7 +7,7 @@ is shipped unchanged. Dicts are made only when an item is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any, overload
@@ -18,6 +18,8 @@ Fields = dict[str, Any]
 
 MESSAGE = "message"
 PARSE_ERROR = "parse_error"
+EMPTY_OBJECT = '{"message":""}'
+"""The text of an object whose last member was removed: fields are never empty."""
 
 
 def unparsed(form: str, text: str) -> Fields:
@@ -75,7 +77,8 @@ class JsonObjects(Sequence[Fields]):
     """
 
     texts: Sequence[str]
-    members: dict[str, list[Any]]  # by name, the members that were asked for, one value an event; None: no such member
+    members: dict[str, list[Any]]  # by name, the members that were asked for, one value an event; None: no such member.
+    # A name is missing where no text has the member any more.
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -97,22 +100,35 @@ class JsonObjects(Sequence[Fields]):
         members = {name: [values[index] for index in indices] for name, values in self.members.items()}
         return JsonObjects([self.texts[index] for index in indices], members)
 
-    def without(self, name: str, wanted: Iterable[Any]) -> JsonObjects:
+    def with_first_member(self, begins: Sequence[str]) -> JsonObjects:
+        """Return the objects with one more member each, before the others: `begins` are texts such as `{"name":1,`."""
+        return replace(self, texts=[begin + text[1:] for begin, text in zip(begins, self.texts, strict=True)])
+
+    def without(self, name: str, wanted: Sequence[Any]) -> JsonObjects:
         """Return the objects without a member. An object whose item of `wanted` is None keeps the member.
 
         Raises ValueError where an object has no dict.
         """
-        begin = orjson.dumps({name: ""}).decode().removesuffix('"}')  # {"name":"
+        begin = orjson.dumps({name: ""}).decode().removesuffix('""}')  # {"name":
         texts = []
         for text, value, want in zip(self.texts, self.members[name], wanted, strict=True):
-            first = f'{begin}{value}",'
+            first = f'{begin}"{value}",' if type(value) is str else f"{begin}{value},"
             if want is None:
                 texts.append(text)
             elif text.startswith(first):
                 texts.append("{" + text[len(first) :])
             else:
                 texts.append(_remove_member(text, name, value))
-        return replace(self, texts=texts)
+        return JsonObjects(texts, self.members_without(name, wanted))
+
+    def members_without(self, name: str, wanted: Sequence[Any]) -> dict[str, list[Any]]:
+        """Return the members for texts from which one was removed, as `without` does."""
+        members = {other: values for other, values in self.members.items() if other != name}
+        if None in wanted:
+            members[name] = [
+                value if want is None else None for value, want in zip(self.members[name], wanted, strict=True)
+            ]
+        return members
 
 
 def _fields(text: str) -> Fields:
@@ -128,15 +144,15 @@ FieldColumns = list[Fields] | Table | JsonObjects
 
 # -- removing a member from a text ---------------------------------------------------------------------------------
 
-_EMPTY = '{"message":""}'
-
 
 def _remove_member(text: str, name: str, value: Any) -> str:
-    if type(value) is str and "\\" not in text and text.count("{") == 1:
-        member = f',{orjson.dumps(name).decode()}:"{value}"'
+    kind = type(value)
+    if kind in (str, int) and "\\" not in text and text.count("{") == 1:
+        written = f'"{value}"' if kind is str else str(value)
+        member = f",{orjson.dumps(name).decode()}:{written}"
         at = text.find(member)
-        if at > 0:
+        if at > 0 and (kind is str or text[at + len(member)] in ",}"):  # 30 is the beginning of 300
             return text[:at] + text[at + len(member) :]
     found = orjson.loads(text)
     del found[name]
-    return orjson.dumps(found).decode() if found else _EMPTY
+    return orjson.dumps(found).decode() if found else EMPTY_OBJECT

@@ -11,7 +11,7 @@ A generation is recognised by device and inode, and by content. Either alone has
   and the device's number may change with a reboot.
 - Content confirms the candidate, by two kinds of fingerprint:
   - *prefix*: the first bytes, up to PREFIX_LENGTH of them. It grows with the file. It never covers a NUL, because a NUL
-    may still change: a file that was allocated beforehand is all NULs at first.
+    may still change: a file that was allocated beforehand is all NULs at first. (In UTF-16: two NULs.)
   - *position*: the last bytes before an offset, up to POSITION_LENGTH of them. A file that was truncated and has grown
     beyond the offset again has other bytes there. Each sink's position has one, and so has the end of what was seen.
 

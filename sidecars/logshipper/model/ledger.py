@@ -21,29 +21,50 @@ from collections.abc import Mapping
 
 REJECTED = "rejected"  # the sink will never accept it
 DEAD_LETTER = "dead_letter"  # the sink will never accept it, and it was written to the dead letters with the reason
-FILTERED = "filtered"  # by KEEP or DROP
+EXPIRED = "expired"  # given up beyond RETRY_LIMIT or RETRY_MAX_AGE; the dead letters have it, if there are any
+FILTERED = "filtered"  # by KEEP or DROP of the input, or SINK_KEEP or SINK_DROP of the sink
+SAMPLED = "sampled"  # by SAMPLE: other events stand for it
+RATE_LIMITED = "rate_limited"  # beyond RATE_LIMIT, with RATE_EXCESS=drop
 CUT = "cut"  # the end of a line that is longer than MAX_LINE_SIZE, with LONG_LINES=cut
 HOLE = "hole"  # NULs that a writer left behind; they are not lines
+IGNORED = "ignored"  # it was older than IGNORE_OLDER when its file was first seen
+GIVEN_UP = "given_up"  # of a deleted file that was held open: MAX_HELD was reached
 LOST = "lost"  # truncated, or deleted while no process held it open, before it was shipped
 
-REASONS = (REJECTED, DEAD_LETTER, FILTERED, CUT, HOLE, LOST)
+REASONS = (REJECTED, DEAD_LETTER, EXPIRED, FILTERED, SAMPLED, RATE_LIMITED, CUT, HOLE, IGNORED, GIVEN_UP, LOST)
 
 
 class Account:
     """The counts of one file for one sink, or of all files for one sink. Owned and changed by a `Ledger`."""
 
-    __slots__ = ("delivered", "dropped", "dropped_lines", "lines", "read")
+    __slots__ = ("_dropped", "_dropped_lines", "delivered", "lines", "read")
 
     def __init__(self) -> None:
         self.read = 0
         self.delivered = 0
         self.lines = 0  # delivered ones
-        self.dropped: Counter[str] = Counter()
-        self.dropped_lines: Counter[str] = Counter()
+        self._dropped: Counter[str] | None = None  # of most of very many files nothing is dropped
+        self._dropped_lines: Counter[str] | None = None
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """The dropped bytes by reason, to be read."""
+        return Counter() if self._dropped is None else self._dropped
+
+    @property
+    def dropped_lines(self) -> Counter[str]:
+        """The dropped lines by reason, to be read."""
+        return Counter() if self._dropped_lines is None else self._dropped_lines
+
+    def drop(self, reason: str, count: int, lines: int) -> None:
+        """Count bytes and lines as dropped."""
+        self._dropped, self._dropped_lines = self.dropped, self.dropped_lines
+        self._dropped[reason] += count
+        self._dropped_lines[reason] += lines
 
     @property
     def pending(self) -> int:
-        return self.read - self.delivered - self.dropped.total()
+        return self.read - self.delivered - (self._dropped.total() if self._dropped else 0)
 
     def as_dict(self) -> dict[str, object]:
         """Return the counts as `/status` shows them."""
@@ -84,8 +105,7 @@ class Ledger:
     def dropped(self, generation: str, reason: str, count: int, lines: int = 0) -> None:
         """Count bytes and lines that will never be delivered."""
         for account in (self.total, self.files[generation]):
-            account.dropped[reason] += count
-            account.dropped_lines[reason] += lines
+            account.drop(reason, count, lines)
 
     def close(self, generation: str) -> None:
         """End an account. Raises AssertionError, a defect, if bytes are pending."""
@@ -144,7 +164,3 @@ class ArrivalTimes:
     def since(self, offset: int) -> float | None:
         """Return the time at which the byte at `offset` was first seen; None if there is no such byte."""
         return next((when for size, when in self._samples if size > offset), None)
-
-    def forget_before(self, offset: int) -> None:
-        """Drop the times of the bytes before the offset: every sink is beyond it."""
-        self._samples[:] = [sample for sample in self._samples if sample[0] > offset]

@@ -15,8 +15,8 @@ The rules, for a block that begins at a position:
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 UTF8_LONGEST = 4  # bytes of a character
@@ -51,6 +51,9 @@ class CuttingRules:
     boundary: Callable[[bytes], int] | None = None  # returns where the last event of whole lines begins; None: each
     # line is an event
     context: int = 0  # bytes before a chunk that its redaction needs
+    encoding: str = "utf-8"  # one of `utf16_cutting`, or any other: their lines end with the byte 0A
+    boundaries: Mapping[str, Callable[[bytes], int] | None] = field(default_factory=dict)  # by encoding, for `auto`
+    timed: bool = False  # True if the times of its events need what is known of the file: see `event_times`
     patience: float = 0.0  # seconds without growth after which the last event of several lines is over
 
 
@@ -104,7 +107,7 @@ def cut_at_events(block: bytes, cut: Cut, limit: int, boundary: Callable[[bytes]
     return Cut(cut.hole)
 
 
-def first_lines(data: bytes, most: int) -> bytes:
+def first_lines(data: bytes, most: int, _encoding: str = "") -> bytes:
     """Return the first `most` lines of data that has more lines."""
     return data[: len(data) - len(data.split(b"\n", most)[-1])]
 

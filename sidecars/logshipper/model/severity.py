@@ -32,12 +32,12 @@ UNKNOWN = Severity("", 0, 6)
 """OTLP has UNSPECIFIED for it. Syslog has no such severity: it is sent as informational."""
 
 _WORDS = {
-    TRACE: "trace all finest finer verbose t v",
+    TRACE: "trace trce all finest finer verbose t v",
     DEBUG: "debug dbug dbg fine d",
-    INFO: "info information informational inf config i",
+    INFO: "info information informational inf config log i",
     NOTICE: "notice note n",
     WARN: "warn warning wrn w",
-    ERROR: "error err eror severe e",
+    ERROR: "error err eror fail severe e",
     CRITICAL: "fatal critical crit panic dpanic ftl f c",
     ALERT: "alert a",
     EMERGENCY: "emergency emerg",

@@ -8,11 +8,14 @@
 | rejects some events and names them | returns them in `rejected` | dead letters, or dropped and counted |
 | rejects some events and names none | returns their number in `unnamed_rejections` | that number is counted (1) |
 | wants some events again | returns them in `retry` | they are sent alone, with the same ids |
-| accepts nothing now | raises `RetryLater` | the batch is sent again after a pause, without end |
+| accepts nothing now | raises `RetryLater` | the batch is sent again after a pause, without end (2) |
 | refuses the batch because of some event | raises `BatchRefused` | its halves are sent, see `refusal_search` |
 | refuses the batch for its size | raises `BatchTooLarge` | its halves are sent, and later batches are smaller |
 
 (1) The whole batch goes to the dead letters, so that no rejected event is missing there.
+
+(2) Unless `RETRY_LIMIT` or `RETRY_MAX_AGE` ends it. After `ISOLATE_AFTER` failures that may be about an event, its
+halves are sent.
 
 *Accept*: the receiver has the event. *Reject*: the receiver will never take this event. *Refuse*: the receiver takes
 nothing of a batch, and any of its events may be the cause.
@@ -50,12 +53,16 @@ class Outcome:
 
 
 class RetryLater(Exception):
-    """The receiver accepts nothing now. `retry_after`: the seconds that it asks for before the next attempt."""
+    """The receiver accepts nothing now. `retry_after`: the seconds that it asks for before the next attempt.
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    `may_be_about_an_event`: True if it has the batch and fails on it, so that one event may be the cause.
+    """
+
+    def __init__(self, reason: str, retry_after: float | None = None, *, may_be_about_an_event: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
+        self.may_be_about_an_event = may_be_about_an_event
 
 
 class BatchRefused(Exception):
@@ -75,6 +82,13 @@ class BatchTooLarge(BatchRefused):
 
     def __init__(self, reason: str = "it is too large for the receiver, even alone") -> None:
         super().__init__(reason)
+
+
+class Targets(Protocol):
+    """The optional attribute `targets` of a sink that chooses a target for each event, such as `TargetTemplate`."""
+
+    overflowed: int
+    """Number of events whose target became `overflow`."""
 
 
 class Sink(Protocol):

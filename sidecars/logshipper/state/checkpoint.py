@@ -9,7 +9,7 @@ Theory of operation. The state is in two files:
 | entry | meaning |
 |---|---|
 | `file` | a generation is followed from now on, or was found under another path |
-| `send` | exactly these ranges are in flight to this sink from now on, in this order |
+| `send` | exactly these batches are in flight to this sink from now on, in this order: see `sent_batches` |
 | `done` | the sink has decided on everything up to these positions: it was delivered, or dropped and counted |
 | `gone` | a generation is forgotten |
 
@@ -30,11 +30,12 @@ import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.fingerprint import START, Fingerprint
-from sidecars.logshipper.state import saved_values
+from sidecars.logshipper.model.times.event_times import FileTimes
+from sidecars.logshipper.state import saved_values, sent_batches
+from sidecars.logshipper.state.sent_batches import SentBatch
 
 VERSION = 1
 HIGHEST_JOURNAL = 10**15  # number of a journal, exclusive
@@ -43,30 +44,9 @@ JournalEntry = list[Any]
 """An entry of the journal: its kind, then its values, as JSON has them."""
 
 
-class ChunkRange(NamedTuple):
-    """The range of one chunk of a batch: enough to read the chunk again. See `model.chunk.Chunk` for the fields."""
-
-    generation: str
-    position: int
-    start: int
-    end: int
-    kind: int  # one of KINDS
-
-    @property
-    def partial(self) -> bool:
-        return self.kind == _PIECE
-
-    @property
-    def open(self) -> bool:
-        return self.kind == _OPEN
-
-
-_WHOLE, _PIECE, _OPEN = KINDS = range(3)
-"""Of a chunk: whole events; a piece of a line (`Chunk.partial`); the last event may go on (`Chunk.open`)."""
-
-
-_TELLS_FILES_APART = 64  # bytes: a few at the beginning of a log are those of any log of the app
-_COPIED_AT_ONCE = 1000  # files: about 2 ms
+TELLS_FILES_APART = 64  # bytes: a few at the beginning of a log are those of any log of the app
+_PIECE = 256 * 1024  # bytes
+_COPIED_AT_ONCE = 500  # files: about 2 ms
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -84,19 +64,36 @@ class FileState:
     prefix: Fingerprint = START
     seen: Fingerprint = START  # the end of what was seen, shipped or not
     positions: dict[str, Fingerprint] = field(default_factory=dict)  # sink -> the end of what it has decided on
+    identity: str = ""  # of the file with this inode (see `file_handles`); "" if unknown
+    crc: int = 0  # CRC-32 of the first `crc_length` bytes
+    crc_length: int = 0
+    times: FileTimes | None = None  # what completes the times in it; None if the input's times need nothing
+    encoding: str = ""  # with ENCODING=auto that of UTF-16, by its mark or that of the file before it was truncated
+
+    def go_on_as(self, before: FileState) -> None:
+        """Take over what a file keeps when it is truncated: its writer goes on in the same encoding."""
+        self.encoding = before.encoding
+
+    @property
+    def known(self) -> int:
+        """The bytes of content by which the file is known, shipped or not."""
+        return max(self.prefix.length, self.seen.length)
 
     @property
     def is_recognisable(self) -> bool:
         """True if enough of the content is known: a line that was shipped, or as many bytes as tell files apart."""
-        is_known = max(self.prefix.length, self.seen.length) >= _TELLS_FILES_APART
-        return is_known or any(position.length for position in self.positions.values())
+        return self.known >= TELLS_FILES_APART or any(position.length for position in self.positions.values())
+
+    def knows_up_to(self, offset: int) -> bool:
+        """Return True if all of a shorter file is known, up to this offset."""
+        return max(self.prefix.offset, self.seen.offset) >= offset
 
 
 @dataclass(slots=True)
 class SinkState:
     """A sink: its batches in flight, and its receipt. Changed by the `Store` alone."""
 
-    sending: list[list[ChunkRange]] = field(default_factory=list)  # of each batch in flight, oldest first
+    sending: list[SentBatch] = field(default_factory=list)  # the batches in flight, oldest first
     receipt: Any = None  # any JSON value that the sink returned with its last decision
 
 
@@ -131,6 +128,11 @@ def copy(state: State) -> Generator[None, None, State]:
             file.prefix,
             file.seen,
             file.positions.copy(),
+            file.identity,
+            file.crc,
+            file.crc_length,
+            file.times and file.times.copy(),
+            file.encoding,
         )
         if count % _COPIED_AT_ONCE == 0:
             yield
@@ -140,21 +142,51 @@ def copy(state: State) -> Generator[None, None, State]:
 
 def dump(state: State, journal: int) -> bytes:
     """Return the snapshot of the state. `journal` is the number of the first journal that continues it."""
-    files = (
-        {
-            **_describe(file),
-            "size": file.size,
-            "prefix": _as_list(file.prefix),
-            "seen": _as_list(file.seen),
-            "positions": {sink: _as_list(position) for sink, position in file.positions.items()},
-        }
-        for file in state.files.values()
-    )
-    sinks = {name: {"sending": sink.sending, "receipt": sink.receipt} for name, sink in state.sinks.items()}
-    listed = ",".join(_encode(file) for file in files)  # one by one: other threads have their turn between two
-    body = f'{{"files":[{listed}],"sinks":{_encode(sinks)}}}'
-    head = {"version": VERSION, "journal": journal, "checksum": _checksum(body.encode())}
-    return f"{_encode(head)}\n{body}\n".encode()
+    whole = bytearray()
+    for offset, piece in pieces(state, journal):
+        whole[offset : offset + len(piece)] = piece
+    return bytes(whole)
+
+
+def pieces(state: State, journal: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the snapshot of `dump` in pieces of about _PIECE, each with its offset.
+
+    With 20,000 files it has 12 MB, which are never in memory together. So the first line, which has the checksum of the
+    rest, comes twice: at first to take its place, and at the end as it is. It always has the same length.
+    """
+    crc, offset = 0, len(_head(journal, 0))
+    yield 0, _head(journal, 0)
+    data = bytearray(b'{"files":[')
+    for number, file in enumerate(state.files.values()):  # one by one: other threads have their turn between two
+        data += b"," if number else b""
+        data += _encode(_describe_whole(file)).encode()
+        if len(data) >= _PIECE:
+            crc = zlib.crc32(data, crc)
+            yield offset, bytes(data)
+            offset += len(data)
+            data.clear()
+    sinks = {
+        name: {"sending": sent_batches.as_saved(sink.sending), "receipt": sink.receipt}
+        for name, sink in state.sinks.items()
+    }
+    data += f'],"sinks":{_encode(sinks)}}}'.encode()
+    yield offset, bytes(data) + b"\n"
+    yield 0, _head(journal, zlib.crc32(data, crc))
+
+
+def _head(journal: int, crc: int) -> bytes:
+    return f"{_encode({'version': VERSION, 'journal': journal, 'checksum': f'{crc:08x}'})}\n".encode()
+
+
+def _describe_whole(file: FileState) -> dict[str, Any]:
+    return {
+        **_describe(file),
+        "size": file.size,
+        "prefix": _as_list(file.prefix),
+        "seen": _as_list(file.seen),
+        "positions": {sink: _as_list(position) for sink, position in file.positions.items()},
+        **({"crc": [file.crc_length, file.crc]} if file.crc_length else {}),
+    }
 
 
 def load(data: bytes) -> State:
@@ -177,9 +209,10 @@ def load(data: bytes) -> State:
             file = _file_state(item)
             file.size, file.prefix = saved_values.offset(item["size"]), saved_values.fingerprint(item["prefix"])
             file.seen, file.positions = saved_values.fingerprint(item["seen"]), _positions(item["positions"])
+            file.crc_length, file.crc = saved_values.checksum(item.get("crc", (0, 0)))
             state.files[file.generation] = file
         for name, item in page["sinks"].items():
-            state.sinks[name] = SinkState(_batches(item["sending"]), item["receipt"])
+            state.sinks[name] = SinkState(sent_batches.parse(item["sending"]), item["receipt"])
     return state
 
 
@@ -191,9 +224,9 @@ def file_entry(file: FileState) -> JournalEntry:
     return ["file", _describe(file), _as_list(file.prefix), _as_list(file.seen)]
 
 
-def send_entry(sink: str, batches: list[list[ChunkRange]]) -> JournalEntry:
+def send_entry(sink: str, batches: list[SentBatch]) -> JournalEntry:
     """Return the entry for the batches that are in flight to the sink from now on."""
-    return ["send", sink, batches]
+    return ["send", sink, sent_batches.as_saved(batches)]
 
 
 def done_entry(sink: str, positions: dict[str, Fingerprint], receipt: Any) -> JournalEntry:
@@ -208,7 +241,7 @@ def gone_entry(generation: str) -> JournalEntry:
 
 def journal_line(entry: JournalEntry) -> bytes:
     """Return the line of an entry: its checksum, a blank, and its JSON."""
-    body = json.dumps(entry, separators=(",", ":")).encode()
+    body = _encode(entry).encode()
     return b"%b %b\n" % (_checksum(body).encode(), body)
 
 
@@ -239,10 +272,13 @@ def _apply(state: State, entry: JournalEntry) -> None:
             file.prefix, file.seen = saved_values.fingerprint(prefix), saved_values.fingerprint(seen)
             known = state.files.setdefault(file.generation, file)
             known.path, known.device, known.inode = file.path, file.device, file.inode
+            known.identity = file.identity
             known.prefix, known.seen = file.prefix, file.seen
+            known.prefix, known.seen, known.times = file.prefix, file.seen, file.times
+            known.encoding = file.encoding
             known.size = max(known.size, known.seen.offset)
         case ["send", str(sink), list(batches)]:
-            state.sinks.setdefault(sink, SinkState()).sending = _batches(batches)
+            state.sinks.setdefault(sink, SinkState()).sending = sent_batches.parse(batches)
         case ["done", str(sink), dict(positions), receipt]:
             for name, position in _positions(positions).items():
                 if name in state.files:
@@ -270,6 +306,9 @@ def _describe(file: FileState) -> dict[str, Any]:
         "input": file.input,
         "device": file.device,
         "inode": file.inode,
+        **({"identity": file.identity} if file.identity else {}),
+        **({"times": file.times.as_list()} if file.times else {}),
+        **({"encoding": file.encoding} if file.encoding else {}),
     }
 
 
@@ -281,6 +320,9 @@ def _file_state(item: dict[str, Any]) -> FileState:
         saved_values.text(item["input"]),
         saved_values.number(item["device"]),
         saved_values.number(item["inode"]),
+        identity=saved_values.text(item.get("identity", "")),
+        times=saved_values.file_times(item["times"]) if "times" in item else None,
+        encoding=saved_values.encoding(item.get("encoding", "")),
     )
 
 
@@ -290,22 +332,6 @@ def _positions(items: dict[str, Any]) -> dict[str, Fingerprint]:
 
 def _as_list(fingerprint: Fingerprint) -> list[Any]:
     return [fingerprint.offset, fingerprint.length, fingerprint.digest]
-
-
-def _batches(items: list[list[Any]]) -> list[list[ChunkRange]]:
-    return [[_range(item) for item in batch] for batch in items]
-
-
-def _range(item: Any) -> ChunkRange:
-    generation, position, start, end, kind = item
-    places = saved_values.chunk_range(position, start, end)
-    return ChunkRange(saved_values.generation(generation), *places, saved_values.number(int(kind), len(KINDS)))
-
-
-def chunk_range(chunk: Chunk) -> ChunkRange:
-    """Return what the journal keeps of a chunk on its way."""
-    kind = _OPEN if chunk.open else _PIECE if chunk.partial else _WHOLE
-    return ChunkRange(chunk.generation, chunk.position, chunk.start, chunk.end, kind)
 
 
 # -- checks ------------------------------------------------------------------------------------------------------------

@@ -34,7 +34,8 @@ from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.state import checkpoint
-from sidecars.logshipper.state.checkpoint import ChunkRange, FileState, JournalEntry, SinkState, State
+from sidecars.logshipper.state.checkpoint import FileState, JournalEntry, SinkState, State
+from sidecars.logshipper.state.sent_batches import SentBatch
 from sidecars.logshipper.volumes import configured_paths
 from sidecars.logshipper.volumes.own_files import removal
 
@@ -65,6 +66,8 @@ class Store:
         self._written = 0  # bytes of complete lines in the journal
         self._begun = False  # True if the journal is newer than any snapshot
         self._thread = BlockingThread("state")
+        # Generation -> the bytes of content by which the journal knows it, where these tell few files apart.
+        self._little_known: dict[str, int] = {}
         self._is_entry_missing = False  # True if an entry could not be written since the state was last copied
         self.state = State()
         self.is_fresh = True  # True if the directory had no state at the start
@@ -121,6 +124,8 @@ class Store:
             if first <= number < first + _MOST_JOURNALS:
                 self._replay(number)
                 self.state.journal = number
+        for one in self.state.files.values():
+            self._note_known(one)
 
     def _saved_journals(self) -> list[int]:
         try:
@@ -179,20 +184,38 @@ class Store:
 
     def record_file(self, file: FileState) -> None:
         """Write where a generation is now, and its fingerprints."""
-        self.append(checkpoint.file_entry(file))
+        if self.append(checkpoint.file_entry(file)):
+            self._note_known(file)
+        else:
+            self._little_known.setdefault(file.generation, 0)
+
+    def _note_known(self, file: FileState) -> None:
+        """Note by how much of its content the journal knows a file."""
+        if file.known < checkpoint.TELLS_FILES_APART:
+            self._little_known[file.generation] = file.known
+        else:
+            self._little_known.pop(file.generation, None)
 
     def forget_file(self, generation: str) -> None:
         """Remove a generation that is followed no longer."""
         self.state.files.pop(generation, None)
+        self._little_known.pop(generation, None)
         self.append(checkpoint.gone_entry(generation))
 
-    def record_sending(self, sink: str, batches: list[list[ChunkRange]]) -> None:
-        """Write the batches that are in flight from now on. Call it before the newest of them is sent."""
+    def record_sending(self, sink: str, batches: list[SentBatch]) -> None:
+        """Write the batches that are in flight from now on. Call it before the newest of them is sent.
+
+        Files of which the journal knows little come first: the batch is never to be repeated from another file.
+        """
+        for item in batches[-1].ranges if batches and self._little_known else ():
+            known, file = self._little_known.get(item.generation), self.state.files.get(item.generation)
+            if known is not None and file is not None and file.known > known:
+                self.record_file(file)
         self.state.sinks[sink].sending = batches
         self.append(checkpoint.send_entry(sink, batches))
 
     def record_decision(
-        self, sink: str, positions: dict[str, Fingerprint], receipt: Any, sending: list[list[ChunkRange]]
+        self, sink: str, positions: dict[str, Fingerprint], receipt: Any, sending: list[SentBatch]
     ) -> None:
         """Write that the sink has decided on its oldest batch: the new positions, and the batches still in flight."""
         state = self.state.sinks[sink]
@@ -201,15 +224,15 @@ class Store:
 
     # -- the journal -----------------------------------------------------------------------------------------------
 
-    def append(self, entry: JournalEntry) -> None:
-        """Write the entry to the journal: it then survives kill -9. A failure is noted in `problem`.
+    def append(self, entry: JournalEntry) -> bool:
+        """Write the entry to the journal: it then survives kill -9. Return False, and set `problem`, if that fails.
 
         Shipping continues after a failure: a full disk must not keep lines from their sink, and a repeated line is
         not a lost one. Later entries are right without a missing one, since each has a place and not a movement.
         """
         self.note_change()
         if self._journal is None:
-            return
+            return True
         line = checkpoint.journal_line(entry)
         try:
             _write_whole(self._journal, line)
@@ -219,6 +242,8 @@ class Store:
             self._note_problem(f"{self._where}: the journal cannot be written: {_reason(error)}")
             with contextlib.suppress(OSError):
                 os.ftruncate(self._journal, self._written)  # entries after a torn line would never be read
+            return False
+        return True
 
     async def save(self) -> bool:
         """Write a snapshot and begin a new journal. Return False, and set `problem`, if that fails."""
@@ -230,7 +255,7 @@ class Store:
             self.changed.clear()
             journal = self.state.journal
             state = await steps.run_in_turns(checkpoint.copy(self.state))
-            await self._thread.call(lambda: self._write(checkpoint.dump(state, journal), journal))
+            await self._thread.call(lambda: self._write(checkpoint.pieces(state, journal), journal))
         except OSError as error:
             self.changed.set()
             self._note_problem(f"{self._where}: {SNAPSHOT} cannot be written: {_reason(error)}")
@@ -255,11 +280,13 @@ class Store:
             self.root.remove(name)
         return self.root.create(name, 0o600, flags)
 
-    def _write(self, data: bytes, journal: int) -> None:
+    def _write(self, pieces: Iterable[tuple[int, bytes]], journal: int) -> None:
         with descriptors.reserved():
             temporary = self._create(_TEMPORARY, os.O_WRONLY)
         try:
-            write_all(temporary, data)
+            for offset, piece in pieces:
+                os.lseek(temporary, offset, os.SEEK_SET)
+                write_all(temporary, piece)
             os.fsync(temporary)
             with descriptors.reserved():
                 with removal(self.root, SNAPSHOT):

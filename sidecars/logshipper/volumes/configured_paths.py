@@ -14,6 +14,7 @@ that was replaced in between is not followed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from sidecars.chassis.isolation.beneath import PATH_ONLY, LeavesRoot, Root
@@ -25,9 +26,9 @@ _REASON = "a link on the volume stands on the way, and the app may have made it"
 
 
 def open_directory(path: str, *, create: bool = False, mode: int = 0o700) -> Root:
-    """Return a configured directory. `create` makes what is missing of it, with this mode. The caller closes it.
+    """Return a configured directory. `create` makes what is missing of it, with this mode, also on the disk.
 
-    Raises OSError: LeavesRoot for a link that is not followed.
+    The caller closes it. Raises OSError: LeavesRoot for a link that is not followed.
     """
     walk = _Walk(path)
     try:
@@ -125,6 +126,8 @@ class _Walk:
                 if not create:
                     raise
                 self._trail.append(self._trail[-1].subdirectory(name, create=True, mode=mode))
+                with contextlib.suppress(PermissionError):  # who may make names in it may perhaps not list it
+                    self._trail[-2].sync()
         return Root(os.dup(self._trail[-1].descriptor), self._path)
 
     def _follow(self, name: str) -> None:

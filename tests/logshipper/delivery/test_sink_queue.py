@@ -25,6 +25,38 @@ def test_names_are_served_in_turns(pod: Pod) -> None:
     assert sorted(pod.ship(room=2, batches=3)) == ["a", "b", "c"]
 
 
+def test_a_batch_has_the_lines_of_all_rotated_files_in_their_order(pod: Pod) -> None:
+    """One file a batch would make a log that is rotated often wait for BATCH_TIMEOUT as often."""
+    append(pod.logs / "other.log", "other\n")
+    for number in range(4):
+        append(pod.log, f"{number} first\n{number} second\n")
+        pod.look()
+        pod.rotate()
+    pod.look()
+    chunks = pod.queues["default"].collect(100_000)
+    assert [line for line in pod.lines_of(chunks) if line != "other"] == [
+        f"{number} {which}" for number in range(4) for which in ("first", "second")
+    ]
+    pod.settle(pod.send("default", chunks))
+    assert pod.queues["default"].collect(100_000) == []
+    pod.check()
+
+
+def test_a_later_file_is_not_read_before_the_rest_of_an_earlier_one(pod: Pod) -> None:
+    append(pod.log, "1\n" * 50)
+    pod.look()
+    pod.rotate()
+    append(pod.log, "2\n")
+    pod.look()
+    batches = []
+    while chunks := pod.queues["default"].collect(40):
+        batches.append(pod.lines_of(chunks))
+        pod.settle(pod.send("default", chunks))
+        pod.check()
+    assert len(batches) > 2
+    assert [line for batch in batches for line in batch] == ["1"] * 50 + ["2"]
+
+
 async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(pod: Pod) -> None:
     append(pod.log, "1\n2\n")
     await pod.store.save()
@@ -33,9 +65,51 @@ async def test_after_kill_nine_the_very_batch_that_was_on_its_way_is_repeated(po
     pod.kill()
     append(pod.log, "3\n")
     pod.begin()
-    (again,) = pod.queues["default"].resend()
-    assert InFlightBatch("default", again, pod.process(again)).content.key == sent.content.key
+    ((again, at),) = pod.queues["default"].resend()
+    repeated = InFlightBatch("default", again, pod.process(again), at=at).content
+    assert (repeated.key, repeated.at) == (sent.content.key, sent.content.at)
     assert again[0].data == b"1\n"
+
+
+async def test_a_batch_keeps_the_instant_at_which_it_was_collected_through_restarts_and_in_its_parts(pod: Pod) -> None:
+    append(pod.log, "1\n2\n")
+    await pod.store.save()
+    pod.look()
+    sent = pod.send("default", pod.queues["default"].collect(100)).content
+    for _ in range(2):  # the second process reads what the first one has written again
+        pod.kill()
+        pod.begin()
+        ((again, at),) = pod.queues["default"].resend()
+        assert at == sent.at > 0
+    whole = InFlightBatch("default", again, pod.process(again), at=at).content
+    halves = whole.halves()
+    assert halves is not None
+    assert {part.at for part in (*halves, whole.select([1]))} == {sent.at}
+
+
+def test_the_instant_is_not_a_part_of_the_key(pod: Pod) -> None:
+    append(pod.log, "1\n")
+    pod.look()
+    chunks = pod.queues["default"].collect(2)
+    keys = {InFlightBatch("default", chunks, pod.process(chunks), at=at).content.key for at in (0, 1)}
+    assert len(keys) == 1
+
+
+async def test_a_batch_of_a_version_that_wrote_no_instants_gets_one_that_further_restarts_keep(pod: Pod) -> None:
+    append(pod.log, "1\n2\n")
+    await pod.store.save()
+    pod.look()
+    pod.send("default", pod.queues["default"].collect(2))
+    (sending,) = pod.store.sink("default").sending
+    pod.store.record_sending("default", [sending._replace(at=0)])
+    pod.kill()
+    pod.begin()
+    await pod.store.save()
+    ((_, at),) = pod.queues["default"].resend()
+    assert at > 0
+    pod.kill()
+    pod.begin()
+    assert [again for _, again in pod.queues["default"].resend()] == [at]
 
 
 async def test_a_batch_that_was_on_its_way_and_cannot_be_read_now_is_read_when_the_file_can_be(
@@ -101,7 +175,7 @@ async def test_a_large_batch_is_read_in_several_turns_of_the_loop_and_repeated_a
     pod.kill()
     pod.begin()
     pod.look()
-    (again,) = pod.queues["default"].resend()
+    ((again, _),) = pod.queues["default"].resend()
     assert [(chunk.generation, chunk.start, chunk.data) for chunk in again] == [
         (chunk.generation, chunk.start, chunk.data) for chunk in chunks
     ]

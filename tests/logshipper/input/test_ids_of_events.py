@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.encodings import ndjson
-from tests.logshipper.pod import Pod
+from sidecars.logshipper.state.store import Store
+from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append, place_of
 from tests.support import examples
 
@@ -94,8 +95,42 @@ async def test_a_short_file_keeps_its_id_while_its_first_batch_is_on_its_way(pod
     sent = pod.send("default", pod.queues["default"].collect(10_000)).content
     pod.kill()
     pod.begin()
-    (again,) = pod.queues["default"].resend()
+    ((again, _),) = pod.queues["default"].resend()
     assert list(Batch("default", pod.process(again)).ids()) == list(sent.ids())
+
+
+async def test_what_was_on_its_way_is_not_repeated_from_another_file_that_begins_alike(pod: Pod) -> None:
+    """The file was first seen with a few bytes. What it has when it is sent is in the journal before the batch."""
+    append(pod.log, "2026-01-02 ")
+    pod.look()
+    await pod.store.save()
+    append(pod.log, "one\n")
+    pod.look()
+    pod.send("default", pod.queues["default"].collect(10_000))
+    pod.kill()
+    os.truncate(pod.log, 0)
+    append(pod.log, "2026-01-02 two\n")
+    pod.begin()
+    assert pod.queues["default"].resend() == []
+
+
+async def test_what_was_on_its_way_is_not_repeated_from_a_file_of_which_the_state_knows_too_little(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk fails for the entries of the file, and not for that of the batch."""
+    append(pod.log, "2026-01-02 ")
+    pod.look()
+    await pod.store.save()
+    append(pod.log, "one\n")
+    pod.look()
+    with monkeypatch.context() as failing:
+        failing.setattr(Store, "record_file", lambda *_: None)
+        pod.send("default", pod.queues["default"].collect(10_000))
+    pod.kill()
+    os.truncate(pod.log, 0)
+    append(pod.log, "2026-01-02 two\n")
+    pod.begin()
+    assert pod.queues["default"].resend() == []
 
 
 async def test_the_rest_of_a_line_follows_its_piece_after_a_restart(pod: Pod) -> None:
@@ -142,7 +177,7 @@ async def test_an_event_that_time_has_ended_is_repeated_under_its_id_after_a_kil
     pod.kill()
     append(pod.log, "\tat shop.Shop.main(Shop.java:2)\n10:01 INFO fine\n10:02 INFO fine\n")
     pod.begin()
-    (again,) = pod.queues["default"].resend()
+    ((again, _),) = pod.queues["default"].resend()
     repeated = Batch("default", pod.process(again))
     assert (of_batch(repeated), repeated.key) == (of_batch(sent), sent.key)
     assert ndjson.encode(repeated) == ndjson.encode(sent)
@@ -209,3 +244,35 @@ async def test_an_id_stands_for_one_text_whatever_was_read_when_and_whatever_the
                 assert texts.setdefault(ident, text) == text, (ident, step)
         both.pod.kill()
         assert len({place_of(ident)[0] for ident in texts}) == 1, "all are of one generation"
+
+
+def test_a_file_that_one_listing_leaves_out_while_files_are_renamed_keeps_its_ids(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_PATHS=f"{tmp_path}/logs/*.log*")
+    pod.log.write_text("one\n")
+    pod.look()
+    assert pod.ship() == ["one"]
+    pod.rotate()
+    pod.look()
+    pod.look(ROTATE_WAIT + 1)
+
+    rotated, aside = pod.logs / "app.log.1", tmp_path / "aside"
+    rotated.rename(aside)  # the listing does not have it
+    rotated.write_text("two\n")  # another file has its name by now
+    pod.look()
+    aside.rename(pod.logs / "app.log.2")
+    pod.look()
+
+    assert pod.ship() == ["two"]
+
+
+def test_a_file_that_was_moved_out_of_the_globs_is_over_after_a_while(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_PATHS=f"{tmp_path}/logs/*.log*")
+    pod.log.write_text("one\n")
+    pod.look()
+    assert pod.ship() == ["one"]
+    pod.log.rename(tmp_path / "aside")
+    pod.look()
+    assert len(pod.follower.tails) == 1
+    pod.look(ROTATE_WAIT + 1)
+
+    assert not pod.follower.tails

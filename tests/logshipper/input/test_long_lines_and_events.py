@@ -111,5 +111,5 @@ async def test_kill_nine_while_an_event_waits_ships_it_once(tmp_path: Path, *, u
     assert sent.content.events == 1
     pod.kill()
     pod.begin()
-    (again,) = pod.queues["default"].resend()
+    ((again, _),) = pod.queues["default"].resend()
     assert [chunk.data for chunk in again] == [chunk.data for chunk in sent.chunks]

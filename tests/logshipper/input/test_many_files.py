@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sidecars.logshipper.input import discovery
+from sidecars.logshipper.model import steps
 from sidecars.logshipper.volumes import globs
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
 from tests.logshipper.alike_files import HEADERS, fill
@@ -147,3 +149,29 @@ def test_many_files_that_are_cut_at_once_need_one_look_into_their_directory(
         pass
     assert len(pod.got["default"]) == (200 * 20 if copied else 0)
     assert pod.dropped()["lost"] == (0 if copied else sum(20 * len(f"{number},x,y\n") for number in range(200)))
+
+
+def test_the_search_for_missing_rotated_files_reads_a_directory_at_a_step_and_only_where_names_have_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        folder = tmp_path / "logs" / str(number)
+        folder.mkdir(parents=True)
+        append(folder / "app.log", "1\n")
+        if number % 3 == 0:
+            append(folder / "app.log.2", "2\n")
+    pod = Pod(tmp_path, LOGSHIPPER_PATHS=f"{tmp_path}/logs/*/app.log*")
+    listing = steps.run(pod.follower.scan_known())
+    real, read = LogVolumes.scan, list[str]()
+
+    def noted(volumes: LogVolumes, folder: str) -> Iterator[os.DirEntry[str]]:
+        read.append(folder)
+        return real(volumes, folder)
+
+    monkeypatch.setattr(LogVolumes, "scan", noted)
+    most = before = 0
+    for _ in pod.follower.warn_about_missing(listing):
+        most, before = max(most, len(read) - before), len(read)
+    assert most == 1
+    assert len(read) == 10
+    assert len(pod.follower.missing) == 10

@@ -40,12 +40,7 @@ def test_files_beyond_the_limit_are_in_the_ledger_and_shipped_in_turns(tmp_path:
     pod.look()
     assert len(opened(pod)) == 3
     assert pod.ledgers["default"].total.pending == sum(len(f"{number} first\n") for number in range(20))
-    assert pod.follower.open_files.status(pod.follower.tails.values()) == {
-        "most": 3,
-        "open": 3,
-        "closed": 17,
-        "closed_with_pending": 17,
-    }
+    assert pod.follower.open_files.status() == {"most": 3, "open": 3, "idle": 0, "waiting": 17, "pinned": 0}
     assert everything(pod) == Counter(f"{number} first" for number in range(20))
     assert len(opened(pod)) == 3
 
@@ -146,7 +141,7 @@ def test_a_closed_file_that_is_deleted_before_it_was_shipped_is_counted_as_lost(
     kept = opened(pod)
     for number in range(12):
         (pod.logs / f"{number}.log").unlink()
-    pod.look()
+    pod.look_until_gone()
     assert everything(pod).keys() == {f"{Path(path).stem} first" for path in kept}
     assert set(pod.dropped()) == {"lost"}
 
@@ -212,3 +207,16 @@ def test_a_closed_file_that_cannot_be_opened_for_now_keeps_no_sink_busy(
     pod.look()
     assert everything(pod) == Counter(f"{number} first" for number in range(12))
     assert not pod.dropped()
+
+
+def test_with_more_files_than_descriptors_the_one_that_has_waited_longest_is_read_first(tmp_path: Path) -> None:
+    pod = crowded(tmp_path, 0)
+    order = ["f", "b", "e", "a", "d", "c"]
+    for name in order:
+        append(pod.logs / f"{name}.log", f"{name} first\n")
+        pod.look()
+    assert pod.ship(room=40, batches=1) + pod.ship() == [f"{name} first" for name in order]
+    for name in reversed(order):
+        append(pod.logs / f"{name}.log", f"{name} second\n")
+        pod.look()
+    assert pod.ship() == [f"{name} second" for name in reversed(order)]

@@ -55,6 +55,21 @@ async def test_a_file_that_was_empty_when_it_was_last_looked_at_is_found_again_u
     assert not pod.dropped()
 
 
+async def test_an_empty_file_that_the_journal_alone_knows_is_found_after_kill_nine_under_its_new_name(pod: Pod) -> None:
+    """No snapshot has it, and its entry has no handle: the inode and the name of a rotated file tell it."""
+    await pod.restart()
+    await pod.store.save()  # as the process does before it is ready
+    pod.log.touch()
+    pod.look()
+    rotated = pod.logs / "app.log.1"
+    pod.log.rename(rotated)
+    append(rotated, "1\n")
+    pod.kill()
+    pod.begin()
+    assert pod.ship() == ["1"]
+    assert not pod.dropped()
+
+
 async def test_another_file_with_the_inode_of_one_whose_content_was_not_recorded_gets_other_ids(pod: Pod) -> None:
     """A full disk keeps what is known of the content from the state. A sink that knows the ids would drop the lines."""
     pod.log.touch()
@@ -85,7 +100,7 @@ async def test_a_file_that_begins_with_nuls_keeps_its_id_when_the_process_is_kil
     pod.send("default", sent)
     pod.kill()
     pod.begin()
-    (again,) = pod.queues["default"].resend()
+    ((again, _),) = pod.queues["default"].resend()
     assert again == sent
 
 
@@ -128,6 +143,8 @@ async def test_a_file_that_is_gone_with_lines_unshipped_is_counted(pod: Pod) -> 
     pod.kill()
     pod.log.unlink()
     pod.begin()
+    assert not pod.dropped(), "one listing proves nothing"
+    pod.look_until_gone()
     assert pod.dropped() == {"lost": 2}
     assert pod.follower.tails == {}
 
@@ -185,6 +202,7 @@ async def test_another_log_with_the_same_beginning_is_not_taken_for_a_copy(pod: 
     append(pod.logs / "other.txt", "banner\nnot ours\n")
     pod.log.unlink()
     pod.begin()
+    pod.look_until_gone()
     assert pod.ship() == []
     assert pod.dropped() == {"lost": 7}
 
@@ -197,7 +215,7 @@ async def test_a_file_that_vanishes_while_it_cannot_be_read_is_counted(pod: Pod)
     pod.begin()
     (away / "app.log").unlink()
     away.rename(pod.logs)
-    pod.look()
+    pod.look_until_gone()
     assert pod.dropped() == {"lost": 2}
     assert pod.follower.tails == {}
 

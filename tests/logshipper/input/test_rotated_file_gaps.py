@@ -38,3 +38,7 @@ def test_a_predecessor_that_is_compressed_or_matched_by_no_glob_is_there() -> No
     assert missing([*modified, "app.log.2.gz"], modified) == {}
     assert missing([*modified, "app.log.2"], modified) == {}
     assert missing([*modified, "app.log.3.gz"], modified) == {"app.log": "app.log.2"}
+
+
+def test_a_later_listing_that_leaves_out_files_that_are_renamed_is_no_error() -> None:
+    assert missing([], {"app.log": 3, "app.log.1": 2, "app.log.2": 1}) == {"app.log": "app.log.3"}

@@ -17,7 +17,8 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 def account(read: int, delivered: int = 0, **dropped: int) -> Account:
     made = Account()
     made.read, made.delivered = read, delivered
-    made.dropped.update(dropped)
+    for reason, count in dropped.items():
+        made.drop(reason, count, 0)
     return made
 
 

@@ -55,6 +55,27 @@ def msgpack_in_bytes() -> Iterator[bytes]:
     yield from repeat(b"\x91")
 
 
+def relp_in_bytes() -> Iterator[bytes]:
+    yield b"1 rsp 8000 200 OK\n"
+    yield from repeat(b"x")
+
+
+def frames_without_end() -> Iterator[bytes]:
+    """Yield the length of the longest frame of Kafka's, and bytes of it without end."""
+    yield b"\x00\x10\x00\x00"
+    yield from repeat(b"\x00" * 1000)
+
+
+def a_huge_frame() -> Iterator[bytes]:
+    yield b"\x7f\xff\xff\xff"
+    yield from repeat(b"\xff" * 1000)
+
+
+def a_huge_array() -> Iterator[bytes]:
+    """Yield a response to ApiVersions that promises two thousand million entries."""
+    yield b"\x00\x00\x00\x0a" + bytes(6) + b"\x7f\xff\xff\xff"
+
+
 def talk() -> Iterator[bytes]:
     yield from repeat(b"blah\n" * 1000)
 
@@ -67,7 +88,11 @@ RESPONSES: dict[str, Callable[[], Iterator[bytes]]] = {
     "28 MiB of []": hollow,
     "a head in bytes": dripping_head,
     "msgpack in bytes": msgpack_in_bytes,
+    "a frame in bytes": relp_in_bytes,
     "talk": talk,
+    "frames without end": frames_without_end,
+    "a huge frame": a_huge_frame,
+    "a huge array": a_huge_array,
     "nothing": lambda: iter(()),
 }
 
@@ -94,12 +119,18 @@ class Hostile(Stream):
                 pass
 
 
-HTTP = [name for name in RESPONSES if name not in ("msgpack in bytes", "talk")]
+KAFKA = ["frames without end", "a huge frame", "a huge array"]
+_OF_STREAMS = (*KAFKA, "msgpack in bytes", "talk", "a frame in bytes")
+HTTP = [name for name in RESPONSES if name not in _OF_STREAMS]
 CASES = [
     *(("http", "/", response) for response in HTTP),
     *(("elasticsearch+http", "/logs", response) for response in ("28 MiB of []", "chunks of one byte")),
     ("loki+http", "", "chunks of one byte with a 400"),
     ("otlp+http", "", "a long answer in bytes"),
+    ("splunk+http", "", "chunks of one byte"),
+    *(("s3", "", response) for response in ("28 MiB of []", "chunks of one byte with a 400")),
+    ("relp", "", "a frame in bytes"),
+    *(("kafka", "/logs", response) for response in KAFKA),
     *(("forward", "", response) for response in ("msgpack in bytes", "talk", "nothing")),
 ]
 
@@ -118,6 +149,12 @@ def test_a_hostile_receiver_holds_up_nothing_but_its_own_lines(
             LOGSHIPPER_BAD_SINK=f"{scheme}://127.0.0.1:{hostile.port}{path}",
             LOGSHIPPER_REQUEST_TIMEOUT="2s",
         )
+        if scheme == "s3":
+            variables |= {"LOGSHIPPER_BAD_SINK": "s3://logs", "LOGSHIPPER_BAD_GIVE_UP_AFTER": "1500ms"}
+            variables |= {"LOGSHIPPER_BAD_SINK_USERNAME": "AKID", "LOGSHIPPER_BAD_SINK_PASSWORD": "of-the-key"}
+            variables["LOGSHIPPER_BAD_SINK_ENDPOINT"] = f"http://127.0.0.1:{hostile.port}"
+        if scheme.startswith("splunk"):
+            variables["LOGSHIPPER_BAD_SINK_TOKEN"] = "t0ken"
         append(log, "".join(f"{number}\n" for number in range(1000)))
         shipper = start("logshipper", **variables)
         wait_until(lambda: hostile.connections, "a connection to the hostile receiver")

@@ -18,6 +18,8 @@ WAYS = {
     "copytruncate": "copytruncate",
     "copytruncate and compress": "copytruncate\ncompress\ndelaycompress",
     "create and compress": "create\ncompress\ndelaycompress",
+    "create and compress at once": "create\ncompress",
+    "copytruncate and compress at once": "copytruncate\ncompress",
     "dated names": "create\ndateext\ndateformat -%s",
     "another directory": "create\nolddir {folder}/old\ncreateolddir",
 }
@@ -52,6 +54,7 @@ class Logrotate:
 def test_logrotate_costs_no_line(tmp_path: Path, start: Start, receiver: Receiver, way: str, pattern: str) -> None:
     port, log = free_port(), tmp_path / "logs" / "app.log"
     variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_PATHS=f"{tmp_path}/logs/{pattern}")
+    variables["LOGSHIPPER_COMPRESSED"] = "auto" if "compress" in way else "ignore"
     rotation = Logrotate(tmp_path, WAYS[way])
     program = start("logshipper", **variables)
     written: list[str] = []

@@ -29,6 +29,7 @@ def test_inputs_are_shaped_each_in_its_own_way_and_the_ledger_counts_what_was_fi
         LOGSHIPPER_ACCESS_LABELS="kind=access",
         LOGSHIPPER_REDACT="email",
         LOGSHIPPER_DROP="healthz",
+        LOGSHIPPER_COUNT=r"errors=/\bERROR\b/,paths=/(?P<path>\/\w+)/",
     )
     del variables["LOGSHIPPER_PATHS"]
     append(tmp_path / "logs" / "app.log", TRACE + "10:01 INFO fine\n10:01 GET /healthz\n  ok\n")
@@ -45,6 +46,9 @@ def test_inputs_are_shaped_each_in_its_own_way_and_the_ledger_counts_what_was_fi
     wait_until(lambda: metric(port, 'logshipper_pending_bytes{sink="default"}') == 0, "all is settled")
     assert metric(port, 'logshipper_dropped_lines_total{reason="filtered",sink="default"}') == 3
     assert metric(port, 'logshipper_delivered_lines_total{sink="default"}') == 5
+    assert metric(port, 'logshipper_matches_total{input="app",name="errors"}') == 1
+    assert metric(port, 'logshipper_matches_total{input="access",name="errors"}') == 0
+    assert metric(port, 'logshipper_matches_total{input="app",name="paths",path="/healthz"}') == 1
     assert status(port)["sinks"]["default"]["balanced"]
     assert program.stop() == 0
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,26 +12,10 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import BatchTooLarge, RetryLater
 from tests.conftest import Start
 from tests.logshipper.opened_sinks import opened, until
+from tests.logshipper.rsyslog import rsyslog, understood
 from tests.logshipper.support import a_batch, a_chunk, append, environ
 from tests.support import free_port, peer, serving, wait_until
 
-# rsyslog writes each message as it understood it: one JSON object a line.
-RSYSLOG = """
-global(workDirectory="{folder}" maxMessageSize="64k" %(tls)s)
-module(load="imtcp" %(driver)s)
-input(type="imtcp" address="127.0.0.1" port="{port}" ruleset="all")
-template(name="understood" type="list" option.jsonf="on") {{
-  property(outname="text" name="msg" format="jsonf")
-  property(outname="host" name="hostname" format="jsonf")
-  property(outname="app" name="app-name" format="jsonf")
-  property(outname="severity" name="syslogseverity-text" format="jsonf")
-  property(outname="facility" name="syslogfacility-text" format="jsonf")
-  property(outname="time" name="timereported" dateformat="rfc3339" format="jsonf")
-  property(outname="data" name="structured-data" format="jsonf")
-  property(outname="version" name="protocol-version" format="jsonf")
-}}
-ruleset(name="all") {{ action(type="omfile" file="{folder}/understood" template="understood" asyncWriting="off") }}
-"""
 NGINX = """
 user root; worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 64; }}
@@ -59,19 +40,6 @@ def batch(text: str) -> Batch:
 
 
 # -- rsyslog -------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def rsyslog(folder: Path, tls: str = "", driver: str = "") -> Iterator[int]:
-    command = [peer("rsyslogd"), "-n", "-i", str(folder / "rsyslog.pid"), "-f"]
-    with serving(folder, RSYSLOG % {"tls": tls, "driver": driver}, command) as (url, _):
-        yield int(url.rpartition(":")[2])
-
-
-def understood(folder: Path) -> list[dict[str, str]]:
-    """Return the complete lines of the file: rsyslog may be writing the next one."""
-    path = folder / "understood"
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
 async def test_rsyslog_understands_every_part_of_a_message(tmp_path: Path) -> None:

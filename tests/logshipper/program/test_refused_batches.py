@@ -136,3 +136,60 @@ def test_an_index_that_takes_no_document_at_all_loses_none(tmp_path: Path, start
         receiver.broken = False
         wait_until(lambda: len(receiver.documents) == 300, "all of them, once the mapping is mended")
         assert shipper.stop() == 0
+
+
+class Crashing(Receiver):
+    """Responds with 500 to a body with a line that it cannot digest."""
+
+    def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        if b"indigestible" in body:
+            return 500, b"internal error"
+        return super().take(path, headers, body)
+
+
+def test_five_lines_of_fifty_thousand_for_which_a_receiver_fails_are_in_the_dead_letters_and_all_others_arrive(
+    tmp_path: Path, start: Start
+) -> None:
+    admin, log = free_port(), tmp_path / "logs" / "app.log"
+    texts = [str(number) for number in range(50_000)]
+    for number in (17, 11_111, 22_222, 33_333, 44_444):
+        texts[number] = f"indigestible {number}"
+    with closing(Crashing()) as receiver:
+        more = {"LOGSHIPPER_ON_REJECT": f"{tmp_path}/dead", "LOGSHIPPER_BATCH_SIZE": "16MiB"}
+        variables = environ(tmp_path, admin, LOGSHIPPER_SINK=receiver.url, **more)
+        append(log, "".join(f"{text}\n" for text in texts))
+        shipper = start("logshipper", **variables)
+        letters = tmp_path / "dead" / "default.ndjson"
+        wait_until(lambda: letters.exists() and letters.read_bytes().count(b"\n") == 5, "five dead letters")
+        wait_until(lambda: metric(admin, PENDING) == 0, "all of it is decided")
+        assert len(receiver.requests) <= 150
+        assert sorted(receiver.messages()) == sorted(text for text in texts if not text.startswith("indigestible"))
+        assert metric(admin, 'logshipper_dropped_lines_total{reason="dead_letter",sink="default"}') == 5
+        assert status(admin)["sinks"]["default"]["balanced"]
+        assert shipper.stop() == 0
+
+
+def test_a_job_whose_lines_are_all_refused_ends_and_keeps_them(tmp_path: Path, start: Start, picky: Picky) -> None:
+    picky.broken = True
+    variables = environ(tmp_path, free_port(), LOGSHIPPER_SINK=picky.url, LOGSHIPPER_EXIT_WHEN_IDLE="200ms")
+    append(tmp_path / "logs" / "app.log", "".join(f"{number}\n" for number in range(10)))
+    job = start("logshipper", **variables)
+    assert job.wait() == 69
+    assert "stopped before all was shipped: 20 bytes for LOGSHIPPER_SINK" in job.stderr
+    picky.broken = False
+    assert start("logshipper", **variables).wait() == 0
+    assert sorted(map(int, picky.messages())) == list(range(10))
+
+
+def test_a_batch_beyond_its_bound_is_given_up_and_told(tmp_path: Path, start: Start, receiver: Receiver) -> None:
+    admin = free_port()
+    receiver.mode = "503"
+    variables = environ(tmp_path, admin, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_RETRY_LIMIT="3")
+    append(tmp_path / "logs" / "app.log", "1\n2\n")
+    shipper = start("logshipper", **variables)
+    expired = 'logshipper_dropped_lines_total{reason="expired",sink="default"}'
+    shipper.wait_ready(admin)
+    wait_until(lambda: metric(admin, expired) == 2, "both lines are given up")
+    assert shipper.wait_logged("lines were given up: their retries have reached a bound")["code"] == "lines-expired"
+    assert status(admin)["sinks"]["default"]["balanced"]
+    assert shipper.stop() == 0

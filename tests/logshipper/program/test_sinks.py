@@ -13,8 +13,11 @@ import pytest
 from tests.conftest import Start
 from tests.logshipper.receivers.elasticsearch import Elasticsearch
 from tests.logshipper.receivers.forward import Forward
+from tests.logshipper.receivers.gelf import GelfHttp, GelfTcp
 from tests.logshipper.receivers.loki import Loki
 from tests.logshipper.receivers.otlp import Otlp
+from tests.logshipper.receivers.relp import Relp
+from tests.logshipper.receivers.splunk import TOKEN, Splunk
 from tests.logshipper.receivers.syslog import Syslog
 from tests.logshipper.support import Receiver, append, environ, metric
 from tests.support import free_port, wait_until
@@ -51,7 +54,15 @@ def events(receiver: Forward) -> list[tuple[str, str]]:
     return [(event.record["id"], event.record["message"]) for event in list(receiver.events)]
 
 
-def messages(receiver: Syslog) -> list[tuple[str, str]]:
+def indexed(receiver: Splunk) -> list[tuple[str, str]]:
+    return [(event.fields["id"], event.text) for event in list(receiver.events)]
+
+
+def gelf(receiver: GelfHttp | GelfTcp) -> list[tuple[str, str]]:
+    return [(event.fields["event_id"], event.text) for event in list(receiver.events)]
+
+
+def messages(receiver: Syslog | Relp) -> list[tuple[str, str]]:
     return [(message.data["id"], message.text) for message in list(receiver.messages)]
 
 
@@ -72,6 +83,10 @@ def elasticsearch() -> Iterator[Elasticsearch]:
         (Loki, entries, "500", "none"),
         (Otlp, records, "lost", "gzip"),
         (Forward, events, "silent", "zstd"),
+        (Splunk, indexed, "lost", "gzip"),
+        (GelfHttp, gelf, "503", "gzip"),
+        (GelfTcp, gelf, "cut:1", "none"),
+        (Relp, messages, "silent", "none"),
         (Syslog, messages, "cut:1", "none"),
     ],
 )
@@ -84,13 +99,14 @@ def test_every_line_arrives_through_an_outage_and_kill_nine(
 
 def _outage(tmp_path: Path, start: Start, receiver: Any, seen: Seen, fault: str, coding: str) -> None:
     admin = free_port()
-    variables = environ(tmp_path, admin, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_COMPRESSION=coding)
+    more = {"LOGSHIPPER_SINK_TOKEN": TOKEN} if isinstance(receiver, Splunk) else {}
+    variables = environ(tmp_path, admin, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_COMPRESSION=coding, **more)
     log = tmp_path / "logs" / "app.log"
     append(log, "".join(f"before {number}\n" for number in range(100)))
     first = start("logshipper", **variables)
     wait_until(lambda: len(seen(receiver)) >= 100, "what was there before")
     receiver.mode = fault
-    if isinstance(receiver, Syslog):
+    if isinstance(receiver, Syslog | GelfTcp):
         receiver.hang_up()
     append(log, "".join(f"in the outage {number}\n" for number in range(100)))
     first.wait_logged("delivery failed; it is retried")
@@ -135,7 +151,7 @@ def test_what_a_sink_refuses_is_in_the_dead_letters_and_the_rest_arrives(
     assert "400 some_exception" in letter
 
 
-@pytest.mark.parametrize(("kind", "fault"), [(Syslog, "deaf"), (Forward, "silent")])
+@pytest.mark.parametrize(("kind", "fault"), [(Syslog, "deaf"), (Relp, "deaf"), (Forward, "silent")])
 def test_a_receiver_that_never_says_anything_does_not_hold_up_the_end(
     tmp_path: Path, start: Start, kind: Any, fault: str
 ) -> None:

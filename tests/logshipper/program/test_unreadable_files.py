@@ -35,7 +35,7 @@ def as_nobody(tmp_path: Path) -> Iterator[Callable[[Mapping[str, str]], Program]
 AS_NOBODY = """
 import concurrent.futures.thread, encodings.ascii, encodings.idna, os, runpy, uvloop
 import sidecars.chassis.commandline, sidecars.chassis.metrics, sidecars.logshipper.app, sidecars.logshipper.metrics
-import sidecars.logshipper.sinks.http  # Python's directory may be readable for root alone
+import sidecars.logshipper.sinks.over_http.http  # Python's directory may be readable for root alone
 os.setgroups([]); os.setgid(65532); os.setuid(65532)
 runpy.run_module("sidecars.logshipper", run_name="__main__", alter_sys=True)
 """

@@ -18,11 +18,23 @@ from tests.logshipper.opened_sinks import opened
 from tests.logshipper.posting import batch, request_of, served
 from tests.logshipper.receivers.stream import Stream
 
-SCHEMES = ["https", "loki+https", "elasticsearch+https", "otlp+https", "forward+tls", "syslog+tls"]
+SCHEMES = [
+    "https",
+    "loki+https",
+    "elasticsearch+https",
+    "otlp+https",
+    "splunk+https",
+    "gelf+https",
+    "gelf+tls",
+    "forward+tls",
+    "relp+tls",
+    "syslog+tls",
+    "kafka+tls",
+]
 
 
 def url(scheme: str, address: str) -> str:
-    return f"{scheme}://{address}{'/index' if 'elasticsearch' in scheme else ''}"
+    return f"{scheme}://{address}{'/index' if scheme.startswith(('elasticsearch', 'kafka')) else ''}"
 
 
 def by_cn_only(authority: trustme.CA, folder: Path) -> ssl.SSLContext:
@@ -44,7 +56,9 @@ async def test_a_receiver_gets_nothing_unless_its_certificate_has_the_configured
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     receiver = Stream(certificate(authority, tmp_path))
     try:
-        async with opened(url(scheme, f"localhost:{receiver.port}"), sink_ca=str(tmp_path / "ca.pem")) as sink:
+        token = {"sink_token": "t0ken"} if scheme.startswith("splunk") else {}
+        authority_file = str(tmp_path / "ca.pem")
+        async with opened(url(scheme, f"localhost:{receiver.port}"), sink_ca=authority_file, **token) as sink:
             with pytest.raises(RetryLater, match=r"certificate of localhost:\d+ is not accepted: Hostname mismatch"):
                 await sink.deliver(batch("1\n"))
     finally:
@@ -53,7 +67,7 @@ async def test_a_receiver_gets_nothing_unless_its_certificate_has_the_configured
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("scheme", ["http", "loki+http", "elasticsearch+http", "otlp+http"])
+@pytest.mark.parametrize("scheme", ["http", "loki+http", "elasticsearch+http", "otlp+http", "splunk+http", "gelf+http"])
 async def test_no_credential_and_no_line_follows_a_redirect(scheme: str, status: int) -> None:
     asked = []
 

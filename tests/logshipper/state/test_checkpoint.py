@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH, Fingerprint
-from sidecars.logshipper.state import checkpoint
-from sidecars.logshipper.state.checkpoint import ChunkRange, FileState, JournalEntry, SinkState, State
+from sidecars.logshipper.model.times.event_times import FileTimes, Pass
+from sidecars.logshipper.state import checkpoint, sent_batches
+from sidecars.logshipper.state.checkpoint import FileState, JournalEntry, SinkState, State
+from sidecars.logshipper.state.sent_batches import ChunkRange, SentBatch
 
 _SIZE = st.integers(0, 2**50)
 _CONTENT = st.builds(
@@ -23,6 +25,7 @@ _CONTENT = st.builds(
 _PATH = st.text(min_size=1, max_size=20).filter(lambda path: "\0" not in path)
 _ID = st.text("0123456789abcdef", min_size=1, max_size=16)
 _SINK = st.sampled_from(["default", "loki"])
+_PASS = st.builds(Pass, _SIZE, st.integers(0, 2**40), st.integers(0, 1))
 _FILE = st.builds(
     FileState,
     _ID,
@@ -35,16 +38,21 @@ _FILE = st.builds(
     _CONTENT,
     _CONTENT,
     st.dictionaries(_SINK, _CONTENT),
+    identity=st.sampled_from(["", "h:1:00ff", "b:17"]),
+    crc=st.integers(0, 2**32 - 1),
+    crc_length=st.integers(1, 2**50),
+    times=st.none() | st.builds(FileTimes, _SIZE, _SIZE, st.lists(_PASS, max_size=3).map(tuple)),
 )
 _RANGE = st.builds(
-    lambda name, at, gap, length, kind: (name, at, at + gap, at + gap + length, kind),
+    lambda name, at, gap, length, kind, quota: ChunkRange(name, at, at + gap, at + gap + length, kind, quota),
     _ID,
     _SIZE,
     _SIZE,
     st.integers(0, 2**25),
-    st.sampled_from(checkpoint.KINDS),
+    st.sampled_from(sent_batches.KINDS),
+    st.none() | st.dictionaries(st.text("0f", min_size=12, max_size=12) | st.just(""), st.integers(-1, 99), min_size=1),
 )
-_BATCH = st.lists(_RANGE, max_size=3)
+_BATCH = st.builds(SentBatch, st.lists(_RANGE, max_size=3), st.integers(0, 2**63 - 1))
 _STATE = st.builds(
     State,
     st.lists(_FILE, max_size=4).map(lambda files: {file.generation: file for file in files}),
@@ -62,6 +70,24 @@ _ENTRY = st.one_of(
 @given(_STATE)
 def test_a_snapshot_is_read_as_it_was_written(state: State) -> None:
     assert checkpoint.load(checkpoint.dump(state, state.journal)) == state
+
+
+def test_a_large_snapshot_comes_in_pieces_without_a_gap_and_its_first_line_last() -> None:
+    files = {
+        f"{number:016x}": FileState(f"{number:016x}", "/a" * 50, "/a", "default", 1, number) for number in range(3000)
+    }
+    pieces = list(checkpoint.pieces(State(files), 7))
+    *body, last = pieces
+    end = 0
+    for offset, piece in body:
+        assert offset == end
+        end += len(piece)
+    assert len(body) > 3
+    assert max(len(piece) for _, piece in body) < 300 * 1024
+    assert (last[0], len(last[1])) == (0, len(body[0][1]))
+    with pytest.raises(ValueError, match="torn"):
+        checkpoint.load(b"".join(piece for _, piece in body))  # without the last one
+    assert checkpoint.load(checkpoint.dump(State(files), 7)).files == files
 
 
 @given(_STATE, st.lists(_ENTRY, max_size=5))
@@ -124,12 +150,23 @@ def test_a_position_moves_with_done_and_not_with_send() -> None:
     state, mark = State(), Fingerprint(5, 5, "abc")
     file = FileState("f1", "/logs/a.log", "/logs/a.log", "default", 1, 2)
     checkpoint.apply(state, checkpoint.file_entry(file))
-    checkpoint.apply(state, checkpoint.send_entry("default", [[ChunkRange("f1", 0, 0, 5, False)]]))
+    checkpoint.apply(state, checkpoint.send_entry("default", [SentBatch([ChunkRange("f1", 0, 0, 5, False)], 7)]))
     assert state.files["f1"].positions == {}
-    assert state.sinks["default"].sending == [[ChunkRange("f1", 0, 0, 5, False)]]
+    assert state.sinks["default"].sending == [SentBatch([ChunkRange("f1", 0, 0, 5, False)], 7)]
     checkpoint.apply(state, checkpoint.done_entry("default", {"f1": mark}, [7]))
     assert state.files["f1"].positions == {"default": mark}
     assert state.sinks["default"].receipt == [7]
+
+
+def test_batches_of_a_version_that_wrote_ranges_alone_are_read() -> None:
+    """0.1.0 before the instants: a batch of one range, and one of two."""
+    state = State()
+    checkpoint.apply(state, ["send", "default", [[["f1", 0, 0, 5, 0]], [["f1", 5, 5, 9, 1], ["f2", 0, 3, 8, 2]]]])
+    assert state.sinks["default"].sending == [
+        SentBatch([ChunkRange("f1", 0, 0, 5, 0)], 0),
+        SentBatch([ChunkRange("f1", 5, 5, 9, 1), ChunkRange("f2", 0, 3, 8, 2)], 0),
+    ]
+    assert checkpoint.load(checkpoint.dump(state, 1)).sinks == state.sinks
 
 
 @pytest.mark.parametrize(
@@ -141,6 +178,11 @@ def test_a_position_moves_with_done_and_not_with_send() -> None:
         b'["done","s",{"g":[1000000000000,1000000000000,"a"]},null]',
         b'["send","s",[[["g",-1,0,5,false]]]]',
         b'["send","s",[[["g",1e999,0,5,false]]]]',
+        b'["send","s",[[[["g",0,0,5,0]],-1]]]',
+        b'["send","s",[[[["g",0,0,5,0]],true]]]',
+        b'["send","s",[[[["g",0,0,5,0]],9223372036854775808]]]',
+        b'["send","s",[[[["g",0,0,5]],1]]]',
+        b'["send","s",[{"g":1}]]',
         b'["unknown"]',
         b"{}",
         b"no JSON",

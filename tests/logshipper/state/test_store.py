@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -179,11 +179,11 @@ async def test_an_entry_that_is_lost_while_a_snapshot_is_written_is_still_told(
     def full(_descriptor: int, _line: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def write_while_the_disk_is_full(data: bytes, journal: int) -> None:
+    def write_while_the_disk_is_full(pieces: Iterable[tuple[int, bytes]], journal: int) -> None:
         with monkeypatch.context() as failing:
             failing.setattr("sidecars.logshipper.state.store._write_whole", full)
             done(store, 10)
-        Store._write(store, data, journal)
+        Store._write(store, pieces, journal)
 
     await store.save()
     store.append(checkpoint.file_entry(FILE))

@@ -23,6 +23,11 @@ FORMATS: dict[str, dict[str, str]] = {
     "json with everything": {"FORMAT": "json", "TIME_KEY": "at", "LEVEL_KEY": "level", "REDACT": "secrets,personal"},
     "logfmt": {"FORMAT": "logfmt", "TIME_KEY": "at", "TIME_FORMAT": "unix", "REDACT": "email"},
     "cri": {"FORMAT": "cri"},
+    "cri and json": {"FORMAT": "cri,json", "TIME_KEY": "at", "LEVEL_KEY": "level", "LABELS": "stream=x"},
+    "docker": {"FORMAT": "docker"},
+    "docker and logfmt": {"FORMAT": "docker,logfmt", "MULTILINE": "python", "REDACT": "personal", "LEVEL_KEY": "m"},
+    "regex and json": {"FORMAT": "regex,json", "REGEX": r"(?P<at>\S+) (?P<message>.*)", "REDACT": "secrets"},
+    "json of several lines": {"FORMAT": "json", "MULTILINE": r"\{"},
     "cri of traces": {"FORMAT": "cri", "MULTILINE": "java", "DROP": "b"},
     "regex": {"FORMAT": "regex", "REGEX": REGEX, "TIME_KEY": "at", "LEVEL_KEY": "level", "MULTILINE": "indent"},
     "filters": {"KEEP": "a", "DROP": r"b\s", "REDACT": "/a+/"},
@@ -36,6 +41,9 @@ _DATA = st.lists(
         b"\n", b"\n", b"\r\n", b"\xff", b"\0", b"ab \n", b"a", b"b ", b" c", b"{", b'{"at":"x"}\n',
         b'{"a":1,"id":"x","level":"warn"}\n', b"2026-01-02T03:04:05Z INFO a@b.de\n",
         b"2026-01-02T03:04:05Z stdout P x\n", b"2026-01-02T03:04:05Z stderr F y\n",
+        b'2026-01-02T03:04:05Z stdout F {"a":1,"stream":2}\n', b'{"log":"x","stream":"stdout","time":"t"}\n',
+        b'{"log":"a=1\\n","stream":"stderr","time":"2026-01-02T03:04:05Z"}\n', b'x {"at":2,"message":"m"}\n',
+        b'{"log":"{\\"a\\":1}\\n","attrs":{"b":"c"},"stream":"stdout","time":""}\n',
         b"Traceback (most recent call last):\n", b"  File\n", "é=ü\n".encode(), b'at=1 m="\\u0040"\n', b"x" * 600,
     ]) | st.binary(max_size=6),
     min_size=1,
@@ -176,16 +184,24 @@ def test_a_piece_of_a_line_is_not_parsed() -> None:
     assert records.partial
 
 
+_FORMATS = (
+    "expected raw, json, logfmt, regex, cri, docker or record; a second one after a comma reads the first one's "
+    "message: json, logfmt, regex"
+)
 _KEYED = "LOGSHIPPER_{} is set, but LOGSHIPPER_FORMAT={} has no use for it: it is for json, logfmt, regex"
-_TIMES = (
-    "LOGSHIPPER_TIME_FORMAT=%H: expected one of rfc3339, unix, unix_ms, unix_us, unix_ns, "
-    "or a pattern with year and day, such as %d/%b/%Y %T"
+_TIMES = "LOGSHIPPER_TIME_FORMAT=%H: expected a pattern with the day, such as %d/%b/%Y %T or %b %d %T"
+_ZONES = (
+    "LOGSHIPPER_TIME_ZONE={}: expected a name of the IANA database such as Europe/Berlin, an offset such as +02:00, or "
+    "local (the variable TZ); there is no such zone"
 )
 _PRESETS = (
     "LOGSHIPPER_REDACT=all: all is not known; there are email, card, ipv4, ipv6, bearer, cookie, jwt, apikey, "
     "password, url, secrets, personal, and /regex/"
 )
-_KINDS = "LOGSHIPPER_MULTILINE={}: expected none, java, python, go, indent, or the regex of an event's first line{}"
+_KINDS = (
+    "LOGSHIPPER_MULTILINE={}: expected none, java, python, go, ruby, php, node, dotnet, rust, indent, auto, several of "
+    "them, or the regex of an event's first line{}"
+)
 
 
 def test_a_piece_that_is_not_kept_leaves_no_mark_on_the_others() -> None:
@@ -202,7 +218,14 @@ def test_a_carriage_return_between_members_is_not_handed_on() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"FORMAT": "yaml"}, "LOGSHIPPER_FORMAT=yaml: expected one of raw, json, logfmt, cri, regex"),
+        ({"FORMAT": "json,cri"}, "LOGSHIPPER_FORMAT=json,cri: " + _FORMATS),
+        ({"FORMAT": "cri,json,json"}, "LOGSHIPPER_FORMAT=cri,json,json: " + _FORMATS),
+        ({"FORMAT": "raw,json"}, "LOGSHIPPER_FORMAT=raw,json: raw,json is json: raw reads nothing"),
+        (
+            {"FORMAT": "cri,regex"},
+            "LOGSHIPPER_FORMAT=cri,regex, but LOGSHIPPER_REGEX is not set: its named groups become the fields",
+        ),
+        ({"FORMAT": "yaml"}, "LOGSHIPPER_FORMAT=yaml: " + _FORMATS),
         (
             {"REGEX": "(?P<a>.)"},
             "LOGSHIPPER_REGEX is set, but LOGSHIPPER_FORMAT=raw has no use for it: it is for regex",
@@ -226,9 +249,20 @@ def test_a_carriage_return_between_members_is_not_handed_on() -> None:
             "LOGSHIPPER_TIME_FORMAT is set, but LOGSHIPPER_TIME_KEY is not: which field has the time?",
         ),
         ({"FORMAT": "json", "TIME_KEY": "a", "TIME_FORMAT": "%H"}, _TIMES),
+        ({"FORMAT": "json", "TIME_KEY": "a", "TIME_ZONE": "CEST"}, _ZONES.format("CEST")),
+        ({"FORMAT": "json", "TIME_KEY": "a", "TIME_ZONE": "Europe/Bonn"}, _ZONES.format("Europe/Bonn")),
+        ({"FORMAT": "json", "TIME_KEY": "a", "TIME_ZONE": "../UTC"}, _ZONES.format("../UTC")),
+        (
+            {"FORMAT": "json", "TIME_KEY": "a", "TIME_ZONE": "+14:30"},
+            "LOGSHIPPER_TIME_ZONE=+14:30: expected an offset between -14:00 and +14:00",
+        ),
+        (
+            {"FORMAT": "json", "TIME_KEY": "a", "TIME_FORMAT": "unix", "TIME_ZONE": "Europe/Paris"},
+            "LOGSHIPPER_TIME_ZONE is set, but the times of LOGSHIPPER_TIME_FORMAT=unix have a zone",
+        ),
         (
             {"FORMAT": "json", "MULTILINE": "java"},
-            "LOGSHIPPER_MULTILINE is set, but LOGSHIPPER_FORMAT=json has no use for it: it is for raw, regex, cri",
+            "LOGSHIPPER_MULTILINE is set, but LOGSHIPPER_FORMAT=json has no use for java: it joins texts",
         ),
         ({"MULTILINE": "jave"}, _KINDS.format("jave", ", such as ^jave")),
         (
@@ -242,7 +276,7 @@ def test_a_carriage_return_between_members_is_not_handed_on() -> None:
         ({"REDACT": "all"}, _PRESETS),
         (
             {"FORMAT": "json", "TIME_KEY": "a", "LEVEL_KEY": "a"},
-            "LOGSHIPPER_TIME_KEY and LOGSHIPPER_LEVEL_KEY are the same: a field is one or the other",
+            "LOGSHIPPER_TIME_KEY and LOGSHIPPER_LEVEL_KEY are the same (a): name another field in one of them",
         ),
         ({"LABELS": "id=1"}, "LOGSHIPPER_LABELS=id=1: id cannot be a label: a record has that already"),
     ],

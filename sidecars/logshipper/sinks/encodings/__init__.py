@@ -6,8 +6,11 @@ No encoding loops over events in Python: a template is repeated for a block of e
 
 - `ndjson`: records as JSON lines, for `file`, `http`, `elasticsearch` and the dead letters. Read it first.
 - `record_templates`: the blocks of events that one template can format, also in formats with lengths inside.
+- `target_names`: the index, topic or key of each event by a template, cleaned and bounded.
+- `seen_names`: the table of names that bounds them, the same after kill -9. `loki_streams`: labels from events by it.
 - `unique_timestamps`: a time for every event, for Loki.
-- `loki_push`, `forward_entries`, `otlp_logs`, `syslog_frames`: one module for each sink's format.
+- `loki_push`, `forward_entries`, `otlp_logs`: one module for each sink's format. `messages`: the formats in which each
+  event is a message of its own (Splunk, GELF, syslog).
 - `protobuf`: the wire format of Protocol Buffers, for Loki and OTLP.
 - `compression`: gzip, zstd and snappy.
 """

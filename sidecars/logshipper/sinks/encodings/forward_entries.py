@@ -17,10 +17,10 @@ from typing import Any
 
 import msgpack
 
+from sidecars.chassis.protobuf import MemoizedBytes
 from sidecars.logshipper.model import severity
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.records import Records
-from sidecars.logshipper.sinks.encodings.protobuf import MemoizedBytes
 from sidecars.logshipper.sinks.encodings.record_templates import file_name, id_template, template_slices
 
 _SECOND = 1_000_000_000

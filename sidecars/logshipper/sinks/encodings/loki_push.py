@@ -4,7 +4,8 @@ https://grafana.com/docs/loki/latest/reference/loki-http-api/
 
 A stream is the records of one file. Its labels are the same for the whole file: LABELS, `namespace`, `pod` and
 `filename`. So the number of streams is bounded by the files and Pods. Values that differ from event to event, or would
-only enlarge the index, are structured metadata: `id`, `level`, `partial`, `pod_uid`, `pod_ip` and `node`.
+only enlarge the index, are structured metadata: `id`, `level`, `partial`, `pod_uid`, `pod_ip` and `node`. With
+SINK_LABELS a file may have several streams: see `loki_streams`.
 
 The line is the text of the event as it was in the file. Loki reads fields from it in a query (`| json`).
 """
@@ -13,14 +14,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import chain
+from operator import add
 
 import orjson
 
-from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.model.records import Records
-from sidecars.logshipper.sinks.encodings.protobuf import (
+from sidecars.chassis.protobuf import (
     VARINT,
     MemoizedBytes,
     bytes_field,
@@ -29,6 +30,8 @@ from sidecars.logshipper.sinks.encodings.protobuf import (
     string_field,
     varint,
 )
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.sinks.encodings.record_templates import (
     blocks,
     file_name,
@@ -42,8 +45,22 @@ _METADATA = ("pod_uid", "pod_ip", "node")
 _SECOND = 1_000_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class LokiStream:
+    """Events of one file with one set of labels."""
+
+    records: Records
+    labels: Mapping[str, str]  # beside those of the file
+    metadata: Sequence[Mapping[str, str]] | None = None  # of each event, beside the usual; None: no event has any
+
+
+def whole_files(batch: Batch) -> list[LokiStream]:
+    """Return the streams without labels from events: one for each file."""
+    return [LokiStream(records, {}) for records in batch.records if records.bodies]
+
+
 def stream_labels(records: Records) -> dict[str, str]:
-    """Return the labels of the stream. They are never empty, since Loki refuses a stream without labels."""
+    """Return the labels of a file. They are never empty, since Loki refuses a stream without labels."""
     labels = {_name(key): value for key, value in records.labels.items() if key not in _METADATA}
     return {**labels, "filename": file_name(records)}
 
@@ -61,26 +78,31 @@ def _name(key: str) -> str:
 # -- JSON ----------------------------------------------------------------------------------------------------------
 
 
-def encode_json(batch: Batch, now: int) -> list[bytes]:
-    """Return the request in JSON. `now`: nanoseconds since 1970, for events without a time."""
+def encode_json(batch: Batch, now: int, streams: Sequence[LokiStream] | None = None) -> list[bytes]:
+    """Return the request in JSON. `now`: nanoseconds since 1970, for events without a time.
+
+    `streams`: those of the batch; None: its files.
+    """
     pieces = [b'{"streams":[']
-    for index, records in enumerate(records for records in batch.records if records.bodies):
-        pieces.append((b"," if index else b"") + b'{"stream":' + orjson.dumps(stream_labels(records)) + b',"values":[')
-        blocks = list(_json_values(records, now))
+    for index, stream in enumerate(whole_files(batch) if streams is None else streams):
+        labels = orjson.dumps({**stream.labels, **stream_labels(stream.records)})
+        pieces.append((b"," if index else b"") + b'{"stream":' + labels + b',"values":[')
+        blocks = list(_json_values(stream, now))
         blocks[-1] = blocks[-1][:-1]  # the last comma
         pieces += blocks
         pieces.append(b"]}")
-        now += len(records.bodies)
+        now += len(stream.records.bodies)
     pieces.append(b"]}")
     return pieces
 
 
-def _json_values(records: Records, now: int) -> Iterator[bytes]:
+def _json_values(stream: LokiStream, now: int) -> Iterator[bytes]:
     """Yield blocks of `["<nanoseconds>",<line>,{"id":…}],`, one for each event."""
+    records = stream.records
     constant = _constant_metadata(records)
     head = orjson.dumps(constant)[1:-1].replace(b"%", b"%%") + (b"," if constant else b"")
     start = b'["%d",%b,{' + head + b'"id":"' + records.chunk.generation.encode() + b"-%d"
-    times, optional = unique_timestamps(records, now), _json_optional(records)
+    times, optional = unique_timestamps(records, now), _json_optional(stream)
     for first, stop in blocks(records):
         template = start + size_in_id(records, first) + b'"%b}],'
         columns = zip(
@@ -93,13 +115,17 @@ def _json_values(records: Records, now: int) -> Iterator[bytes]:
         yield (template * (stop - first)) % tuple(chain.from_iterable(columns))
 
 
-def _json_optional(records: Records) -> list[bytes]:
+def _json_optional(stream: LokiStream) -> list[bytes]:
+    records = stream.records
     optional = [b""] * len(records.bodies)
     if records.levels is not None:
         known = {level: _json_level(level) for level in set(records.levels)}
         optional = [known[level] for level in records.levels]
     if records.partial:
         optional[-1] += b',"partial":"true"'
+    if stream.metadata is not None:
+        more = (b"," + orjson.dumps(one)[1:-1] if one else b"" for one in stream.metadata)
+        optional = list(map(add, optional, more))
     return optional
 
 
@@ -116,15 +142,15 @@ def _json_level(level: str | None) -> bytes:
 # https://github.com/grafana/loki/blob/main/pkg/push/push.proto
 
 
-def encode_protobuf(batch: Batch, now: int) -> list[bytes]:
-    """Return the request in protobuf. `now`: nanoseconds since 1970, for events without a time."""
+def encode_protobuf(batch: Batch, now: int, streams: Sequence[LokiStream] | None = None) -> list[bytes]:
+    """Return the request in protobuf. `now` and `streams`: see `encode_json`."""
     pieces = []
-    for records in batch.records:
-        if records.bodies:
-            stream = [string_field(1, _label_text(stream_labels(records))), *_entries(records, now)]
-            pieces.append(field_tag(1) + varint(sum(map(len, stream))))
-            pieces += stream
-            now += len(records.bodies)
+    for stream in whole_files(batch) if streams is None else streams:
+        labels = {**stream.labels, **stream_labels(stream.records)}
+        message = [string_field(1, _label_text(labels)), *_entries(stream, now)]
+        pieces.append(field_tag(1) + varint(sum(map(len, message))))
+        pieces += message
+        now += len(stream.records.bodies)
     return pieces
 
 
@@ -134,9 +160,10 @@ def _label_text(labels: Mapping[str, str]) -> str:
     return f"{{{','.join(pairs)}}}"
 
 
-def _entries(records: Records, now: int) -> Iterator[bytes]:
+def _entries(stream: LokiStream, now: int) -> Iterator[bytes]:
+    records = stream.records
     constant = b"".join(_pair(name, value) for name, value in _constant_metadata(records).items())
-    times, optional = unique_timestamps(records, now), _protobuf_optional(records)
+    times, optional = unique_timestamps(records, now), _protobuf_optional(stream)
     for first, stop in template_slices(records):
         name, own = id_template(lambda text: _pair("id", text), records, first)
         rest = name + constant.replace(b"%", b"%%")
@@ -211,8 +238,9 @@ def _low_varints() -> bytes:
     return b"".join(padded_varint(low, 2, goes_on=True) for low in range(_LOW))
 
 
-def _protobuf_optional(records: Records) -> list[bytes]:
+def _protobuf_optional(stream: LokiStream) -> list[bytes]:
     """Return the optional metadata of each entry; an empty list if no entry has any."""
+    records = stream.records
     optional = []
     if records.levels is not None:
         known = {level: _pair("level", level) if level else b"" for level in set(records.levels)}
@@ -220,6 +248,9 @@ def _protobuf_optional(records: Records) -> list[bytes]:
     if records.partial:
         optional = optional or [b""] * len(records.bodies)
         optional[-1] += _pair("partial", "true")
+    if stream.metadata is not None:
+        more = (b"".join(_pair(name, value) for name, value in one.items()) for one in stream.metadata)
+        optional = list(map(add, optional or [b""] * len(records.bodies), more))
     return optional
 
 

@@ -8,7 +8,7 @@ Encoding never loops over events in Python: one template formats a block of them
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -20,7 +20,7 @@ from sidecars.logshipper.model import severity
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.field_columns import JsonObjects, Table
 from sidecars.logshipper.model.records import Records
-from sidecars.logshipper.model.timestamps import rfc3339
+from sidecars.logshipper.model.times.written_times import rfc3339
 from sidecars.logshipper.sinks.encodings.record_templates import blocks, file_name, size_in_id
 
 
@@ -41,6 +41,28 @@ def encode(batch: Batch, layout: Layout = PLAIN) -> list[bytes]:
     return [block for records in batch.records for block in _blocks(records, layout)]
 
 
+Encode = Callable[[Batch], list[bytes]]
+
+
+def encoder(schema: str) -> Encode:
+    """Return the encoder of records for a value of SINK_SCHEMA."""
+    if schema == "none":
+        return encode
+    from sidecars.logshipper.sinks.encodings import record_schemas  # noqa: PLC0415 - loaded only where the setting is set
+
+    return record_schemas.encoder(schema)
+
+
+def with_actions(batch: Batch, encode: Encode, action: str) -> list[bytes]:
+    """Return the records, each with a line before it, in which `<id>` becomes the id of the record."""
+    lines = b"".join(encode(batch)).split(b"\n")[:-1]
+    before, _, after = (part.encode() for part in action.partition("<id>"))
+    return [
+        b"".join((before, ident.encode(), after, b"\n", line, b"\n"))
+        for ident, line in zip(batch.ids(), lines, strict=True)
+    ]
+
+
 def _blocks(records: Records, layout: Layout) -> Iterator[bytes]:
     for first, stop in blocks(records):
         yield _block(records, slice(first, stop), layout)
@@ -49,9 +71,9 @@ def _blocks(records: Records, layout: Layout) -> Iterator[bytes]:
 def _block(records: Records, block: slice, layout: Layout) -> bytes:
     columns: list[Iterable[Any]] = [records.offsets[block]] * (2 if layout.before else 1)
     fields = None if records.fields is None else records.fields[block]
-    if records.times is not None or layout.now is not None:
+    if _is_timed(records, layout):
         times = [None] * len(records.offsets[block]) if records.times is None else records.times[block]
-        columns.append(_times(times, fields, layout))
+        columns.append(_read_at(records.read_at, times, _times(times, fields, layout)))
     if records.levels is not None:
         columns.append(map(_level, records.levels[block]))
     if fields is None:
@@ -78,8 +100,7 @@ def _template(records: Records, block: slice, layout: Layout) -> bytes:
     size = size_in_id(records, block.start)
     before = (layout.before and layout.before.replace("%", "%%") + "\n").replace("<id>", f"{generation}-%d<size>")
     piece = b',"partial":true' if records.partial and block.stop == len(records.bodies) else b""
-    timed = records.times is not None or layout.now is not None
-    optional = b"%b" * (timed + (records.levels is not None))
+    optional = b"%b" * (_is_timed(records, layout) + (records.levels is not None))
     last = b",%b\n"
     if records.fields is None:
         last = b',"message":%b}\n'
@@ -122,6 +143,18 @@ def _times(times: Sequence[int | None], fields: Sequence[Mapping[str, Any]] | No
     if fields is None or not any(name in one for one in fields):
         return members
     return [b"" if name in one else member for member, one in zip(members, fields, strict=True)]
+
+
+def _is_timed(records: Records, layout: Layout) -> bool:
+    return records.times is not None or layout.now is not None or records.read_at is not None
+
+
+def _read_at(read_at: int | None, times: Sequence[int | None], members: list[bytes]) -> list[bytes]:
+    """Return the members with the time of each event, and with `read_at` for those that have none."""
+    if read_at is None or None not in times:
+        return members
+    added = b',"read_at":"%b"' % rfc3339(read_at).encode()
+    return [member if time is not None else member + added for member, time in zip(members, times, strict=True)]
 
 
 @lru_cache(maxsize=1024)

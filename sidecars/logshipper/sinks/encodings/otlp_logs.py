@@ -10,6 +10,8 @@ no escapes. One template formats a block of events.
 | `trace_id` and `span_id` among the fields | the record's trace context |
 | id | attribute `log.record.uid`: two records with the same one are the same (semantic conventions) |
 | file | attribute `log.file.path` |
+| the stream of a container | attribute `log.iostream` |
+| the stack trace of an event of several lines | attributes `exception.type`, `.message`, `.stacktrace` |
 | a piece of a line | attribute `logshipper.partial` |
 | labels | attributes of the resource |
 """
@@ -27,10 +29,7 @@ from typing import Any
 import orjson
 
 from sidecars import chassis
-from sidecars.logshipper.model import severity
-from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.model.records import Records
-from sidecars.logshipper.sinks.encodings.protobuf import (
+from sidecars.chassis.protobuf import (
     VARINT,
     MemoizedBytes,
     bytes_field,
@@ -39,7 +38,12 @@ from sidecars.logshipper.sinks.encodings.protobuf import (
     varint,
     varint_field,
 )
+from sidecars.logshipper.model import severity
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.records import Records
+from sidecars.logshipper.sinks.encodings import stack_traces
 from sidecars.logshipper.sinks.encodings.record_templates import file_name, id_template, template_slices
+from sidecars.logshipper.transform.lifting import known_levels
 
 RESOURCE = {
     "pod": "k8s.pod.name",
@@ -47,10 +51,12 @@ RESOURCE = {
     "pod_uid": "k8s.pod.uid",
     "pod_ip": "k8s.pod.ip",
     "node": "k8s.node.name",
+    "container": "k8s.container.name",
 }
 _MESSAGE = "message"
 _TRACE = re.compile(r"[0-9a-fA-F]{32}"), field_tag(9)
 _SPAN = re.compile(r"[0-9a-fA-F]{16}"), field_tag(10)
+_STREAMS = ("stdout", "stderr")
 _SCOPE = bytes_field(1, string_field(1, "logshipper") + string_field(2, chassis.__version__))
 _LEVELS = 24  # of nested lists and objects; a level is up to three messages, and receivers accept a hundred
 _INT64 = range(-(2**63), 2**63)
@@ -137,22 +143,31 @@ def _texts(records: Records, first: int, stop: int) -> Sequence[str]:
 def _optional_fields(records: Records, first: int, stop: int) -> list[bytes]:
     """Return the optional fields of each event; an empty list if no event has any."""
     is_cut = records.partial and stop == len(records.bodies)
-    if records.times is None and records.levels is None and records.fields is None and not is_cut:
+    plain = records.times is None and records.levels is None and records.fields is None
+    if plain and records.counts is None and not is_cut:
         return []
     optional = [b""] * (stop - first)
     if records.times is not None:
         optional = [b"" if time is None else _time(time) for time in records.times[first:stop]]
+    fields = None if records.fields is None else list(records.fields[first:stop])
     if records.levels is not None:
         optional = list(map(add, optional, map(_level, records.levels[first:stop])))
-    if records.fields is not None:
-        optional = list(map(add, optional, map(_attributes, records.fields[first:stop])))
+    elif fields is not None and records.finds_levels:
+        optional = list(map(add, optional, map(_level, known_levels.of_events(fields))))
+    if fields is not None:
+        optional = list(map(add, optional, map(_attributes, fields)))
+    if records.counts is not None:
+        optional = list(map(add, optional, map(_exception, _texts(records, first, stop))))
     if is_cut:
         optional[-1] += _attribute(6, "logshipper.partial", True)
     return optional
 
 
+_LAST_TIME = 2**64 - 1  # fixed64: nanoseconds since 1970, up to the year 2554
+
+
 def _time(time: int) -> bytes:
-    return b"\x09" + struct.pack("<Q", max(0, time))
+    return b"\x09" + struct.pack("<Q", min(max(0, time), _LAST_TIME))
 
 
 @lru_cache(maxsize=256)
@@ -162,12 +177,21 @@ def _level(level: str | None) -> bytes:
     return varint_field(2, severity.of(level).otlp) + string_field(3, level)
 
 
+def _exception(text: str) -> bytes:
+    """Return the attributes for the stack trace of an event of several lines."""
+    if "\n" not in text:
+        return b""
+    return b"".join(_attribute(6, name, value) for name, value in stack_traces.attributes(text))
+
+
 def _attributes(fields: Mapping[str, Any]) -> bytes:
     pieces = []
     for name, value in fields.items():
         if name == _MESSAGE and type(value) is str:
             continue
-        if name in _CONTEXT and type(value) is str and _CONTEXT[name][0].fullmatch(value):
+        if name == "stream" and value in _STREAMS:
+            pieces.append(_attribute(6, "log.iostream", value))
+        elif name in _CONTEXT and type(value) is str and _CONTEXT[name][0].fullmatch(value):
             identity = bytes.fromhex(value)
             pieces.append(_CONTEXT[name][1] + varint(len(identity)) + identity)
         else:

@@ -3,7 +3,7 @@
 - An event keeps its own time. If that has no digits below a millisecond (or microsecond), as in most logs, these digits
   hold the offset of the line in its file. So two equal lines of one millisecond differ, and a line that is sent again
   has the same time.
-- An event without a time gets the time at which its batch was encoded, each event a nanosecond more.
+- An event without a time gets the time at which its batch was collected, each event a nanosecond more.
 """
 
 from __future__ import annotations

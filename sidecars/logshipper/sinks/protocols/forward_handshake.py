@@ -21,7 +21,7 @@ from typing import Any
 
 import msgpack
 
-from sidecars.logshipper.sinks.protocols.peer_text import sanitized
+from sidecars.chassis.http.peer_text import sanitized
 
 _REFUSAL, _CONSENT = 3, 5  # members of a PONG that are read, with each result
 

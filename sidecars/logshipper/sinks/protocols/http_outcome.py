@@ -6,7 +6,8 @@
 | 413 | finds the batch too large | raises `BatchTooLarge` | its halves are sent |
 | 400, 422 | dislikes some event, or everything we send | raises `BatchRefused` | its halves are sent |
 | 3xx, 401, 403, 404, 405 … | needs another address or credential | raises `RetryLater` | retried until it is set |
-| 429, 5xx, any other | accepts nothing now | raises `RetryLater` | retried |
+| 500, 502, 504 | fails, perhaps on an event | raises `RetryLater` | retried; after `ISOLATE_AFTER` times, its halves |
+| 429, other 5xx, any other | accepts nothing now | raises `RetryLater` | retried |
 
 `is_accepted` and `is_rejected` are the same table for one document of a bulk response.
 """
@@ -17,12 +18,13 @@ import time
 from collections.abc import Callable
 
 from sidecars.chassis.http.client import ClientResponse
+from sidecars.chassis.http.peer_text import error_message
 from sidecars.chassis.http.retry_after import retry_after
 from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, RetryLater
-from sidecars.logshipper.sinks.protocols.peer_text import error_message
 
 _SUCCESS = range(200, 300)
 _BATCH_AT_FAULT = frozenset({400, 422})
+_FAILURES = frozenset({500, 502, 504})  # a 503 and a Retry-After are about the receiver
 _LONGEST_DELAY = 3600.0  # seconds; no sensible Retry-After is longer
 _REMEDIES = {
     **dict.fromkeys(range(300, 400), "redirects are not followed: set the address that it names"),
@@ -30,7 +32,7 @@ _REMEDIES = {
     403: "are the credentials allowed to write there?",
     404: "is the path right?",
     405: "is the path right? It takes no POST there",
-    407: "no proxy is used: set the receiver's own address",
+    407: "the proxy wants a user name and a password: they belong in its URL, http://user:password@host:port",
     410: "is the path right?",
     415: "it does not take this content type or COMPRESSION: is it a receiver of this kind?",
 }
@@ -55,7 +57,8 @@ def raise_for_status(response: ClientResponse, read_message: Callable[[bytes], s
         raise BatchRefused(reason)
     if status in _REMEDIES:
         reason += f" ({_REMEDIES[status]})"
-    raise RetryLater(reason, requested_delay(response))
+    delay = requested_delay(response)
+    raise RetryLater(reason, delay, may_be_about_an_event=status in _FAILURES and delay is None)
 
 
 def is_accepted(status: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -12,18 +13,21 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from sidecars.logshipper.model.batch import Batch
-from sidecars.logshipper.sinks.elasticsearch import _CREATE
-from sidecars.logshipper.sinks.encodings import forward_entries, loki_push, ndjson, otlp_logs, syslog_frames
+from sidecars.logshipper.sinks.encodings import forward_entries, loki_push, ndjson, otlp_logs
+from sidecars.logshipper.sinks.encodings.messages import gelf_messages, splunk_events, syslog_frames
+from sidecars.logshipper.sinks.over_http.elasticsearch import _CREATE
 from sidecars.logshipper.transform.pipeline import Pipeline
 from tests.logshipper.hostile_lines import LINES, NUMBERS, TEXTS, TIMES
 from tests.logshipper.pipelines import make_pipeline, records_of
 from tests.logshipper.receivers.forward import entries
+from tests.logshipper.receivers.gelf import parse as gelf
 from tests.logshipper.receivers.loki import PushRequest
 from tests.logshipper.receivers.syslog import split
 from tests.logshipper.support import a_chunk
 
 NOW = 1_790_000_000_123_456_789
 
+METADATA = splunk_events.Metadata()
 KEYS = {"TIME_KEY": "time", "LEVEL_KEY": "level"}
 PIPELINE_SETTINGS = [
     {},
@@ -68,6 +72,11 @@ SINKS: dict[str, Callable[[Batch], int]] = {
         documents(b"".join(ndjson.encode(batch, ndjson.Layout(_CREATE, "@timestamp", NOW)))) // 2
     ),
     "otlp": otlp,
+    "splunk": lambda batch: documents(
+        b"".join(chain.from_iterable(request.blocks for request in splunk_events.encode(batch, METADATA)))
+    ),
+    "gelf": lambda batch: len(list(map(gelf, gelf_messages.encode(batch, "host")))),
+    "relp": lambda batch: len(set(syslog_frames.encode_messages(batch, NOW, 1024).events)),
     "forward": lambda batch: len(entries(b"".join(forward_entries.encode_entries(batch, NOW)), batch.events)),
     "syslog": lambda batch: len(split(b"".join(syslog_frames.encode_frames(batch, NOW)))[0]),
     "loki": loki_json,

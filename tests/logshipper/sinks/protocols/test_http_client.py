@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 import trustme
 
+from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.lifecycle import IOFailed
+from sidecars.logshipper.config.sink_settings import SinkSettings
+from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import RetryLater
+from sidecars.logshipper.sinks.protocols.http_post import HttpPoster
 from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.posting import ACCEPTED, batch, post, request_of, served
 from tests.logshipper.support import Receiver
@@ -205,3 +209,40 @@ async def test_a_renewed_certificate_is_shown_from_the_next_batch_on(authority: 
 async def test_tls_files_that_cannot_be_used_end_the_start(tmp_path: Path) -> None:
     with pytest.raises(IOFailed, match=r"^LOGSHIPPER_SINK_CA=.*absent cannot be read: No such file or directory"):
         await create("https://localhost/", sink_ca=str(tmp_path / "absent")).open(None)
+
+
+# -- methods -------------------------------------------------------------------------------------------------------
+
+
+def settings_of(url: str) -> SinkSettings:
+    return load(Settings, {"LOGSHIPPER_PATHS": "/logs/*.log", "LOGSHIPPER_SINK": url}).sinks["default"]
+
+
+async def request_heads(url: str, *methods: str) -> list[str]:
+    """Return the head of one request of each method, without a body."""
+    heads = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            writer.write(b"HTTP/1.1 301 Moved\r\nx-amz-bucket-region: eu-north-1\r\nContent-Length: 3\r\n\r\n<E>")
+
+    async with served(serve) as address:
+        poster = HttpPoster(settings_of(url.replace("HOST", address)))
+        poster.open()
+        for method in methods:
+            response = await poster.send(method, "/a?b", [("X-Part", "1")], [])
+            assert (response.status, response.headers["x-amz-bucket-region"]) == (301, "eu-north-1")
+            assert response.body == b"<E>"
+        poster.close()
+    return heads
+
+
+async def test_a_request_has_its_method_and_its_response_has_its_headers() -> None:
+    put, get, delete = await request_heads("http://HOST/", "PUT", "GET", "DELETE")
+    assert put.startswith("PUT /a?b HTTP/1.1\r\n")
+    assert "x-part: 1" in put.lower()
+    assert "content-length: 0" in put.lower()
+    assert get.startswith("GET /a?b ")
+    assert delete.startswith("DELETE /a?b ")
+    assert "content-length" not in (get + delete).lower()

@@ -1,0 +1,13 @@
+"""Settings that are valid alone and do not fit together, one module for each family of them.
+
+    settings.Settings.check ─┬► setting_combinations ─┬► field_combinations      edits, records, labels of Loki
+                             │                        ├► reduction_combinations  SAMPLE, RATE_LIMIT, COUNT
+                             │                        ├► path_combinations       fields of paths
+                             │                        ├► delivery_combinations   what a kind of sink has no use for
+                             │                        └► kafka_combinations      Kafka
+                             ├► place_combinations     directories that are written, read and owned
+                             └► s3_combinations        object stores
+
+The others are in `config.setting_combinations`. `tests/logshipper/config/combinations/test_effects.py` proves for pairs
+of an input's settings that none of them is without an effect.
+"""

@@ -1,0 +1,181 @@
+"""New files: which of the files that a scan has found are followed, and from which byte.
+
+| the new file | then |
+|---|---|
+| has the inode and content of a followed one that the scan has missed | that one goes on in it: see `missed_files` |
+| equals the beginning of a followed one | it is held back: it may be a copy that is still being written |
+| is compressed | it is not read, or see `compressed.copies` |
+| was not written for IGNORE_OLDER | it is followed from its end, and its bytes are counted as ignored |
+| exists at the first start, with START_AT=end | it is followed from the end of its last whole line |
+| any other | it is followed from its beginning |
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
+
+from sidecars.chassis.runtime import logs
+from sidecars.logshipper.input.discovery import FoundFile
+from sidecars.logshipper.input.file_access import reader_at
+from sidecars.logshipper.input.followed_files import FollowedFiles, Inputs
+from sidecars.logshipper.input.rotation.missed_files import MissedFiles
+from sidecars.logshipper.input.rotation.rotated_file_matching import HeadIndex, UnfinishedCopies, is_later_file
+from sidecars.logshipper.model import fingerprint, utf16_cutting
+from sidecars.logshipper.model.file_key import FileKey
+from sidecars.logshipper.model.fingerprint import POSITION_LENGTH, PREFIX_LENGTH
+from sidecars.logshipper.model.ledger import Ledger
+from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.store import Store
+
+log = logs.get("follow")
+
+_AT_ONCE = 500  # files that a step looks at: a few milliseconds
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_SHORTEST = 13  # bytes of the shortest compressed file, one of zstd with its checksum; a shorter one is not whole yet
+
+
+class NewFiles(FollowedFiles):
+    """Base of `Follower`: begins to follow files."""
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        store: Store,
+        ledgers: Mapping[str, Ledger],
+        clock: Callable[[], float],
+        rotate_wait: float,
+    ) -> None:
+        super().__init__(inputs, store, ledgers, clock)
+        self._missed = MissedFiles(rotate_wait)
+        self._match: FileState | None = None  # the missed generation that the new file may be
+        self._ignored: dict[FileKey, str] = {}  # compressed files
+        self._copies = UnfinishedCopies(clock)
+
+    def _follow_new(self, files: Mapping[FileKey, FoundFile], *, first: bool) -> Generator[None, None, None]:
+        heads: HeadIndex | None = None
+        for count, (key, found) in enumerate(files.items()):
+            tail = self._by_key.get(key)
+            if tail is None:
+                heads = heads or (yield from HeadIndex.of(list(self.tails.values())))
+                self._consider(found, heads, at_end=first and self._inputs[found.input].start_at == "end")
+                yield
+            elif tail.state.path != found.path:
+                tail.move(found.path, key, self._folder_of(found.path))
+                self._store.record_file(tail.state)
+            if count % _AT_ONCE == 0:
+                yield
+        for gone in [key for key in self._ignored if key not in files]:
+            del self._ignored[gone]
+        self._copies.forget_all_but(files)
+
+    def _consider(self, found: FoundFile, heads: HeadIndex, *, at_end: bool) -> None:
+        """Follow a file if it is new, and neither compressed nor a copy that is still being written."""
+        if self._is_in_hand(found) or (found.size < _SHORTEST and found.path.endswith(_COMPRESSED)):
+            return
+        self._match = None
+        descriptor = self.access.open_if(found, partial(self._is_new, found, heads, at_end))
+        if descriptor is not None and not self._goes_on_in(found, descriptor):
+            if self._is_old(found):
+                tail = self._begin(found, descriptor, self._skip_all)
+                tail.ignore_all()
+            else:
+                tail = self._begin(found, descriptor, self._skip_to_end if at_end else None)
+            heads.add(tail)
+        self.trim_open_files()
+
+    def _is_in_hand(self, found: FoundFile) -> bool:
+        """Return True if it was decided before that the file is not followed, or not yet."""
+        return self._ignored.get(found.key) == found.path
+
+    def _take_compressed(self, found: FoundFile, _read_at: fingerprint.ReadAt, *, at_end: bool) -> None:  # noqa: ARG002 - for who reads such files
+        """Decide what becomes of a compressed file: it is not read."""
+        log.info("a compressed file is not read", file=found.path)
+        self._ignored[found.key] = found.path
+
+    def _is_new(self, found: FoundFile, heads: HeadIndex, at_end: bool, read_at: fingerprint.ReadAt) -> bool:  # noqa: FBT001 - a part of `partial`
+        if fingerprint.is_compressed(read_at(0, 8)):
+            self._take_compressed(found, read_at, at_end=at_end)
+            return False
+        if missed := self._missed.generation_of(found, read_at):
+            self._match = missed
+            return (missed.device, missed.inode) == found.key  # else it may be its copy: the next search decides
+        if self._is_unfinished_copy(found, heads, read_at):
+            log.debug("a file is held back: it may be a copy that is still being written", file=found.path)
+            return False
+        return found.key not in self._by_key  # a poll of another file may have shown that this one is its copy
+
+    def _goes_on_in(self, found: FoundFile, descriptor: int) -> bool:
+        """Let a missed generation go on in the open file if it is its own. Return True if so."""
+        tail = self.tails.get(self._match.generation) if self._match else None
+        if tail is None or not tail.dormant or tail.key != found.key or is_later_file(tail.state, found, descriptor):
+            return False
+        self._attach(tail, found, descriptor)
+        return True
+
+    def _is_unfinished_copy(self, found: FoundFile, heads: HeadIndex, read_at: fingerprint.ReadAt) -> bool:
+        for generation in self._originals(found, heads, read_at):
+            tail = self.tails.get(generation)
+            if tail is None or tail.stored is not None:
+                continue
+            self._poll_one(tail)  # it may have been truncated since: then its generation continues in this very file
+            if found.key in self._by_key:
+                return True
+            if not self.ensure_open(tail):
+                continue
+            if fingerprint.equals_beginning_of(found.size, read_at, tail.state.size, tail.read_at):
+                return self._copies.hold_back(found)
+        return False
+
+    def _originals(self, found: FoundFile, heads: HeadIndex, read_at: fingerprint.ReadAt) -> list[str]:
+        """Return the generations that the file may be a copy of. Without a mark it may be one of a file in UTF-16."""
+        encodings = [self._encoding_of(found.input, read_at)]
+        if (
+            encodings == [utf16_cutting.UTF8]
+            and self._rules[self._input(found.input).name].encoding == utf16_cutting.AUTO
+        ):
+            encodings += utf16_cutting.ENCODINGS
+        return [one for each in encodings for one in heads.originals(found, read_at, self._beginning, each)]
+
+    def _beginning(self, generation: str) -> bytes:
+        """Return the first bytes of a followed file, to tell it from others that have the same head."""
+        tail = self.tails.get(generation)
+        if tail is None:
+            return b""
+        if tail.needs_beginning and tail.stored is None and self.ensure_open(tail):
+            tail.read_beginning()
+            self.trim_open_files()
+        return tail.beginning
+
+    def _encoding_of(self, input_name: str, read_at: fingerprint.ReadAt) -> str:
+        return utf16_cutting.encoding_of(self._rules[self._input(input_name).name].encoding, read_at)
+
+    # -- where reading begins ------------------------------------------------------------------------------------------
+
+    def _is_old(self, found: FoundFile) -> bool:
+        """Return True if the file was not written for IGNORE_OLDER."""
+        limit = self._input(found.input).ignore_older
+        return limit is not None and found.modified < time.time_ns() - limit * 10**9
+
+    def _skip_all(self, state: FileState, descriptor: int) -> None:
+        """Set all positions to the end."""
+        self._set_positions(state, descriptor, os.fstat(descriptor).st_size)
+
+    def _skip_to_end(self, state: FileState, descriptor: int) -> None:
+        """Set all positions after the last whole line: a line that is being written is shipped whole."""
+        read_at, size = reader_at(descriptor), os.fstat(descriptor).st_size
+        limit = self._input(state.input).max_line_size
+        begin = max(0, size - limit) // 2 * 2  # where a character of UTF-16 begins
+        last = read_at(begin, size - begin)
+        behind = utf16_cutting.after_last_line(last, self._encoding_of(state.input, read_at))
+        self._set_positions(state, descriptor, begin + (behind or (len(last) // 2 * 2 if begin else 0)))
+
+    def _set_positions(self, state: FileState, descriptor: int, offset: int) -> None:
+        read_at = reader_at(descriptor)
+        state.size = offset
+        state.prefix = fingerprint.prefix_fingerprint(read_at(0, min(offset, PREFIX_LENGTH)))
+        before = read_at(max(0, offset - POSITION_LENGTH), min(offset, POSITION_LENGTH))
+        position = fingerprint.position_fingerprint(offset, before)
+        state.positions = dict.fromkeys(self._ledgers[state.input], position)

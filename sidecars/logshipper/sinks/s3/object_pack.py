@@ -1,0 +1,161 @@
+"""The pack of one batch: its events as compressed NDJSON, one stream for each object of the batch. No I/O.
+
+Each chunk is encoded, partitioned by the place of its events, and compressed at once. A batch has at most MOST_OBJECTS
+objects: the events of further places share the last one. The places are taken in the order of the events, so that a
+batch that is sent again has the same objects.
+
+A part of the batch (`part`), which the sink is asked to send after a store has refused the whole for its size, is cut
+out of the compressed streams: they are unpacked, and its lines are compressed again.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sidecars.logshipper.model.batch import Batch
+from sidecars.logshipper.model.packed_batch import PackedBatch
+from sidecars.logshipper.model.records import Records
+from sidecars.logshipper.sinks.encodings import compression, ndjson
+from sidecars.logshipper.sinks.s3.object_keys import OTHER, FirstEvent, Places
+
+MOST_OBJECTS = 32
+"""Objects of a batch, at most."""
+
+
+@dataclass
+class PackedObject:
+    """The content of one object. `pieces` are its compressed bytes."""
+
+    place: str
+    first: FirstEvent
+    stream: compression.Stream
+    pieces: list[bytes] = field(default_factory=list)
+    is_stored: bool = False  # True if the store has it
+
+    def add(self, blocks: Sequence[bytes]) -> None:
+        """Compress further lines."""
+        for block in blocks:
+            if piece := self.stream.compress(block):
+                self.pieces.append(piece)
+
+    def finish(self) -> None:
+        """End the compressed stream."""
+        if piece := self.stream.flush():
+            self.pieces.append(piece)
+
+    @property
+    def size(self) -> int:
+        """Compressed bytes."""
+        return sum(map(len, self.pieces))
+
+
+class ObjectPack:
+    """The packed events of one batch. See `model.packed_batch.Pack`."""
+
+    def __init__(self, sink: str, at: int, places: Places, algorithm: str, encode: ndjson.Encode) -> None:
+        self._sink, self._at = sink, at
+        self._encode = encode
+        self._places = places
+        self._algorithm = algorithm
+        self._numbers: dict[str, int] = {}  # place -> number of its object
+        self.objects: list[PackedObject] = []
+        self._object_of: array[int] | None = None  # for each event the number of its object; None: all are in the first
+        self._events = 0
+        self._parts: dict[tuple[int, ...], list[PackedObject]] = {}
+
+    # -- packing -------------------------------------------------------------------------------------------------------
+
+    def add(self, records: Records) -> None:
+        batch = Batch(self._sink, (records,), self._at)
+        places = self._places.of(records, batch)
+        if len(set(places)) == 1:
+            number = self._number(places[0], records, 0)
+            self._note([number] * len(places) if self._object_of is not None or number else (), len(places))
+            self.objects[number].add(self._encode(batch))
+            return
+        members: dict[int, list[int]] = {}
+        numbers = []
+        for index, place in enumerate(places):
+            number = self._number(place, records, index)
+            members.setdefault(number, []).append(index)
+            numbers.append(number)
+        self._note(numbers, len(numbers))
+        for number, indices in members.items():
+            self.objects[number].add(self._encode(batch.select(indices)))
+
+    def finish(self) -> None:
+        for each in self.objects:
+            each.finish()
+
+    def _number(self, place: str, records: Records, index: int) -> int:
+        """Return the number of the object for a place. Make it if there is room, with this event as its first."""
+        if place not in self._numbers and len(self._numbers) >= MOST_OBJECTS - 1:
+            place = OTHER
+            self._places.count_beyond()
+        number = self._numbers.get(place)
+        if number is None:
+            number = self._numbers[place] = len(self.objects)
+            when = None if records.times is None else records.times[index]
+            first = FirstEvent(records.chunk.generation, records.offsets[index], self._at if when is None else when)
+            self.objects.append(PackedObject(place, first, compression.stream(self._algorithm)))
+        return number
+
+    def _note(self, numbers: Sequence[int], count: int) -> None:
+        """Note the objects of further events; no numbers: all are in the first object."""
+        if numbers and self._object_of is None:
+            self._object_of = array("B", bytes(self._events))
+        if self._object_of is not None:
+            self._object_of.extend(numbers or [0] * count)
+        self._events += count
+
+    # -- unpacking -----------------------------------------------------------------------------------------------------
+
+    def encoded_records(self, indices: Sequence[int]) -> Iterator[bytes]:
+        wanted = iter(indices)
+        index = next(wanted, None)
+        lines = [self._lines(each) for each in self.objects]
+        for at in range(self._events):
+            if index is None:
+                return
+            line = next(lines[self._object_of[at] if self._object_of is not None else 0])
+            if at == index:
+                yield line
+                index = next(wanted, None)
+
+    def _lines(self, packed: PackedObject) -> Iterator[bytes]:
+        rest = b""
+        for block in compression.decompressed(self._algorithm, packed.pieces):
+            whole, newline, behind = block.rpartition(b"\n")
+            if not newline:
+                rest += block
+                continue
+            yield from (rest + whole + newline).splitlines(keepends=True)
+            rest = behind
+
+    def part(self, batch: PackedBatch) -> list[PackedObject]:
+        """Return the objects of a batch that has a part of the events; those of the whole batch are `objects`.
+
+        The same part has the same list, as long as it is retried.
+        """
+        chosen = batch.chosen
+        if chosen is None:
+            return self.objects
+        known = tuple(chosen)
+        if known not in self._parts:
+            self._parts = {known: self._cut(batch, chosen)}
+        return self._parts[known]
+
+    def _cut(self, batch: PackedBatch, chosen: Sequence[int]) -> list[PackedObject]:
+        made: dict[int, PackedObject] = {}
+        for index, line in enumerate(self.encoded_records(chosen)):
+            number = self._object_of[chosen[index]] if self._object_of is not None else 0
+            if number not in made:
+                records, at = batch.find(index)
+                first = FirstEvent(records.chunk.generation, records.offsets[at], batch.at)
+                made[number] = PackedObject(self.objects[number].place, first, compression.stream(self._algorithm))
+            made[number].add([line])
+        for each in made.values():
+            each.finish()
+        return list(made.values())

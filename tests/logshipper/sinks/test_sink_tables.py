@@ -1,0 +1,113 @@
+"""The tables of sinks in the README and SINKS.md name every sink, and agree with the registry and each sink's text."""
+
+from __future__ import annotations
+
+import ast
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from sidecars.logshipper.config.sink_registry import SCHEMES, Scheme
+from tests.support import ROOT
+
+FOLDER = ROOT / "sidecars" / "logshipper"
+README, SINKS = (FOLDER / "README.md").read_text(), (FOLDER / "SINKS.md").read_text()
+BATCH = {"batch_size": "512 KiB", "batch_timeout": "1 s"}
+
+
+def table(text: str, head: str) -> list[list[str]]:
+    """Return the rows of the table whose first line begins with `head`, without this line."""
+    lines = text[text.index(f"\n{head}") + 1 :].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def sinks_in(cell: str) -> set[str]:
+    return set(re.findall(r"`([a-z0-9+]+)`", cell))
+
+
+def kinds() -> dict[str, Scheme]:
+    """Return the row of each sink by its name in the tables."""
+    found: dict[str, Scheme] = {}
+    for scheme, row in SCHEMES.items():
+        name = re.sub(r"^(loki|elasticsearch|otlp|splunk)\+https?$", r"\1", scheme)
+        name = {"https": "http", "gelf+https": "gelf+http", "gelf+tls": "gelf+tcp"}.get(name, name)
+        name = {"syslog+tcp": "syslog", "syslog+tls": "syslog"}.get(name, name.removesuffix("+tls"))
+        found.setdefault(name, row)
+    return found
+
+
+def guarantees() -> dict[str, tuple[str, str]]:
+    """Return the guarantee of each sink and its default batch, in the row of its default settings."""
+    found: dict[str, tuple[str, str]] = {}
+    for sinks, guarantee, _, _, batch in table(SINKS, "| sink | after kill -9 |"):
+        for sink in sinks_in(sinks):
+            found.setdefault(sink, (guarantee, batch))
+    return found
+
+
+GUARANTEES = guarantees()
+
+
+def test_the_table_of_guarantees_has_every_sink() -> None:
+    assert GUARANTEES.keys() == kinds().keys()
+
+
+@pytest.mark.parametrize("sink", sorted(kinds()))
+def test_the_default_batch_in_the_table_is_that_of_the_registry(sink: str) -> None:
+    size, timeout = (dict(kinds()[sink].defaults).get(name, default) for name, default in BATCH.items())
+    spaced = [re.sub(r"(\d)([A-Za-z])", r"\1 \2", value) for value in (size, timeout)]
+    assert GUARANTEES[sink][1] == " or ".join(spaced)
+
+
+@pytest.mark.parametrize("sink", sorted(kinds()))
+def test_a_sinks_text_and_the_readme_promise_what_the_table_does(sink: str) -> None:
+    spec = find_spec(f"sidecars.logshipper.sinks.{kinds()[sink].module}")
+    assert spec is not None
+    assert spec.origin is not None
+    text = " ".join((ast.get_docstring(ast.parse(Path(spec.origin).read_text())) or "").lower().split())
+    promise = GUARANTEES[sink][0]
+    rows = table(README, "| after kill -9 and lost responses each line is there |")
+    (group,) = [
+        group for group, sinks in rows if sink in sinks_in(sinks) and not (sink == "kafka" and "least" in group)
+    ]
+    if "exactly once" in promise:
+        assert "exactly once" in text
+        assert "exactly once" in group
+    elif "at least once" in promise:
+        assert "at least once" in text
+        assert "at least once" in group or sink == "http", "its receiver may honour the key"
+    else:
+        assert "may be lost" in promise
+        assert "are lost" in text
+        assert "perhaps never" in group
+
+
+@pytest.mark.parametrize("scheme", sorted(SCHEMES))
+def test_each_scheme_has_a_chapter_and_a_row_in_the_readme(scheme: str) -> None:
+    chapters = "\n".join(re.findall(r"^## (.*)$", SINKS, re.MULTILINE)).replace("stdout:", "stdout://")
+    assert f"`{scheme}://" in chapters
+    first = " ".join(row[0] for row in table(README, "| `SINK` | accepted is |"))
+    for form in ("http", "elasticsearch+http", "loki+http", "otlp+http", "splunk+http", "gelf+http"):
+        first = first.replace(f"`{form}(s)://", f"`{form}:// `{form}s://")
+    first = re.sub(r"`(\w+)\(\+tls\)://", r"`\1:// `\1+tls://", first).replace("stdout:", "stdout://")
+    assert f"`{scheme}://" in first
+
+
+def test_the_table_of_compressions_is_that_of_the_registry() -> None:
+    kinds_of = ("none", "gzip", "zstd", "snappy", "lz4")
+    rows = table(SINKS, "| | none | gzip | zstd | snappy | lz4 |")
+    written = {
+        sink: tuple(kind for kind, cell in zip(kinds_of, cells, strict=True) if "✓" in cell)
+        for names, *cells in rows
+        for sink in sinks_in(names)
+    }
+    assert written == {
+        sink: tuple(kind for kind in kinds_of if kind in row.compression) for sink, row in kinds().items()
+    }
+
+
+def test_the_sinks_with_a_schema_are_named() -> None:
+    (listed,) = re.findall(r"`SINK_SCHEMA` gives records the names of ECS, OpenTelemetry or GELF, for ([^;]*);", SINKS)
+    assert sinks_in(listed) == {sink for sink, row in kinds().items() if "sink_schema" in row.uses}
