@@ -10,6 +10,7 @@ Rooms, from the outside to the inside:
 - `workers`: several processes behind the same ports, if WORKERS is more than 1.
 - `proxy`: the app's connections, exchanges of request and response, attempts and retries, tunnels.
 - `upstream`: the objects that all exchanges with one upstream share: connections, admission, health checks, counters.
+- `admission`: which request starts, waits or is refused.
 - `balancing`: the choice of an endpoint, and outlier ejection.
 - `discovery`: look-ups of names through c-ares.
 - `http`: the messages of HTTP/1.1, without I/O.

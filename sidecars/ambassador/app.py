@@ -32,7 +32,7 @@ async def serve(settings: Settings, context: ServiceContext, resolvers: Resolver
     path = DataPath(settings, context, resolvers)
     async with admin_server.serve(settings, context.health, path.metrics, path.status, picture=picture):
         listeners = {
-            name: bind(upstream.listen, variable(Settings, "listen", name))
-            for name, upstream in settings.upstreams.items()
+            name: bind(group[0].listen, variable(Settings, "listen", group[0].name))
+            for name, group in settings.ports.items()
         }
         await path.run(listeners)

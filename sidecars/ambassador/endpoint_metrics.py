@@ -56,7 +56,7 @@ class EndpointCollector(Collector):
             yield gauge
         idle = GaugeMetricFamily("ambassador_endpoint_connections_idle", "Idle connections now.", labels=_LABELS)
         for labels, endpoints, upstream in known:
-            idle.add_metric(labels, sum(map(upstream.pool.idle.count, endpoints)))
+            idle.add_metric(labels, sum(map(upstream.pool.count_idle, endpoints)))
         yield idle
 
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    Exemplar,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from sidecars.ambassador.balancing.endpoint import BOUNDS
 from sidecars.chassis.histogram import cumulative_buckets
 
 if TYPE_CHECKING:
+    from sidecars.ambassador.discovery.dns_target import ApiState
     from sidecars.ambassador.upstream.buffer_memory import BufferMemory
     from sidecars.ambassador.upstream.upstream import Upstream
 
@@ -19,23 +27,38 @@ _OWN_STATUSES = (499, 500, 502, 503, 504)  # of local replies: their series exis
 
 
 class UpstreamCollector(Collector):
-    """The Prometheus collector of all upstreams. The data path owns it."""
+    """The Prometheus collector of all upstreams and ports. The data path owns it.
 
-    def __init__(self, upstreams: Iterable[Upstream]) -> None:
-        self._upstreams = tuple(upstreams)
+    A port is its upstream, unless it has routes: then it counts the app's connections, and what concerns no upstream.
+    """
+
+    def __init__(self, upstreams: Iterable[Upstream], ports: Iterable[Upstream] = ()) -> None:
+        self._only_upstreams = tuple(upstreams)
+        self._ports = tuple(ports) or self._only_upstreams
+        self._upstreams = tuple(dict.fromkeys((*self._only_upstreams, *self._ports)))
+
+    def _with(self, metric: str) -> tuple[Upstream, ...]:
+        """Return those that have this metric."""
+        if metric.startswith("ambassador_downstream_"):
+            return self._ports
+        return self._only_upstreams if metric.startswith("ambassador_upstream_") else self._upstreams
 
     def collect(self) -> Iterator[Metric]:
         yield self._requests()
         yield self._durations()
         yield self._errors()
+        yield self._calls()
+        yield self._beside("hedges", "ambassador_upstream_hedges", "Hedges by their outcome (HEDGE_AFTER).")
+        yield self._beside("copies", "ambassador_mirror_copies", "Requests chosen for MIRROR: sent, or why not.")
+        yield from self._limits()
         for name, documentation, read in _COUNTS:
             counter = CounterMetricFamily(name, documentation, labels=["upstream"])
-            for upstream in self._upstreams:
+            for upstream in self._with(name):
                 counter.add_metric([upstream.name], read(upstream))
             yield counter
         for name, documentation, read in _LEVELS:
             gauge = GaugeMetricFamily(name, documentation, labels=["upstream"])
-            for upstream in self._upstreams:
+            for upstream in self._with(name):
                 gauge.add_metric([upstream.name], read(upstream))
             yield gauge
 
@@ -55,10 +78,53 @@ class UpstreamCollector(Collector):
             "ambassador_request_duration_seconds", "From a request's head to its response's end.", labels=["upstream"]
         )
         for upstream in self._upstreams:
-            metric.add_metric(
-                [upstream.name], cumulative_buckets(BOUNDS, upstream.counters.durations), upstream.counters.seconds
-            )
+            buckets: list[Any] = list(cumulative_buckets(BOUNDS, upstream.counters.durations))
+            for interval, (trace_id, seconds, at) in upstream.counters.exemplars.items():  # in OpenMetrics alone
+                buckets[interval] = (*buckets[interval], Exemplar({"trace_id": trace_id}, seconds, round(at, 3)))
+            metric.add_metric([upstream.name], buckets, upstream.counters.seconds)
         return metric
+
+    def _calls(self) -> Metric:
+        metric = CounterMetricFamily(
+            "ambassador_grpc_calls",
+            "Calls of gRPC by the status delivered: a number from 0 to 16; 1: the app has cancelled it.",
+            labels=["upstream", "grpc_status"],
+        )
+        for upstream in self._upstreams:
+            if upstream.settings.upstream.protocol == "http":
+                for status, count in enumerate(upstream.counters.calls):
+                    metric.add_metric([upstream.name, str(status)], count)
+        return metric
+
+    def _beside(self, kind: str, name: str, documentation: str) -> Metric:
+        """Return a count of an upstream's companion, by outcomes; without samples of upstreams that have none."""
+        metric = CounterMetricFamily(name, documentation, labels=["upstream", "outcome"])
+        for upstream in self._upstreams:
+            if upstream.companion is not None:
+                for outcome, count in upstream.companion.counts().get(kind, {}).items():
+                    metric.add_metric([upstream.name, outcome], count)
+        return metric
+
+    def _limits(self) -> Iterator[Metric]:
+        """Yield what limits of requests do, for the upstreams that have some."""
+        limit = GaugeMetricFamily(
+            "ambassador_upstream_concurrency_limit",
+            "Requests that may be under way at once, by ADAPTIVE_CONCURRENCY and MAX_REQUESTS.",
+            labels=["upstream"],
+        )
+        refused = CounterMetricFamily(
+            "ambassador_upstream_refused_requests",
+            "Requests refused by a limit: queue_full, queue_timeout (503) or rate (429).",
+            labels=["upstream", "limit"],
+        )
+        for upstream in self._upstreams:
+            if upstream.limits is not None:
+                for name, count in upstream.limits.refusals().items():
+                    refused.add_metric([upstream.name, name], count)
+                if upstream.settings.limits_concurrency:
+                    limit.add_metric([upstream.name], upstream.limits.limit)
+        yield limit
+        yield refused
 
     def _errors(self) -> Metric:
         metric = CounterMetricFamily(
@@ -102,6 +168,10 @@ class BufferCollector(Collector):
         )
 
 
+def _followed(upstream: Upstream) -> list[ApiState]:
+    return [target.api for target in upstream.dns_targets if target.api is not None]
+
+
 def _over_endpoints(read: Callable[..., int]) -> Callable[[Upstream], int]:
     return lambda upstream: sum(read(endpoint) for endpoint in upstream.endpoints_and_leaving)
 
@@ -123,11 +193,21 @@ _COUNTS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
     ("ambassador_upstream_retries", "Attempts after a failure.", lambda it: it.counters.retries),
     ("ambassador_upstream_ejections", "Ejections of endpoints after failures.", lambda it: it.balancer.ejections),
     ("ambassador_upstream_dns_lookups", "DNS look-ups of its names.", lambda it: it.lookups),
+    (
+        "ambassador_upstream_kubernetes_failures",
+        "Lists and watches of EndpointSlices that failed.",
+        lambda it: sum(api.failures for api in _followed(it)),
+    ),
     ("ambassador_upstream_dns_failures", "DNS look-ups without a good answer.", lambda it: it.lookup_failures),
     (
         "ambassador_upstream_idle_races",
         "Requests repeated because an idle connection closed under them.",
         lambda it: it.counters.races,
+    ),
+    (
+        "ambassador_upstream_unprocessed",
+        "Requests repeated because an endpoint had provably not processed them.",
+        lambda it: it.counters.unprocessed,
     ),
     (
         "ambassador_defects",
@@ -153,7 +233,7 @@ _LEVELS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
     (
         "ambassador_upstream_connections_idle",
         "Idle connections to endpoints now.",
-        lambda it: sum(map(it.pool.idle.count, it.endpoints_and_leaving)),
+        lambda it: sum(map(it.pool.count_idle, it.endpoints_and_leaving)),
     ),
     ("ambassador_upstream_endpoints", "Endpoints known.", lambda it: len(it.endpoints)),
     (
@@ -167,5 +247,20 @@ _LEVELS: tuple[tuple[str, str, Callable[[Upstream], float]], ...] = (
         lambda it: it.balancer.in_panic,
     ),
     ("ambassador_upstream_endpoints_down", "Endpoints unhealthy or ejected.", lambda it: it.balancer.down),
+    (
+        "ambassador_upstream_kubernetes_away",
+        "Services in Kubernetes whose EndpointSlices are not followed at present.",
+        lambda it: sum(bool(api.error) for api in _followed(it)),
+    ),
+    (
+        "ambassador_upstream_kubernetes_by_dns",
+        "Services in Kubernetes whose endpoints DNS names, because the API is away.",
+        lambda it: sum(target.api is not None and target.source == "dns" for target in it.dns_targets),
+    ),
+    (
+        "ambassador_upstream_kubernetes_age_seconds",
+        "Longest time since the API server has sent something.",
+        lambda it: max((monotonic() - api.heard_at for api in _followed(it) if api.heard_at is not None), default=0.0),
+    ),
     ("ambassador_upstream_dns_age_seconds", "Age of the oldest of the last good DNS answers.", lambda it: it.dns_age),
 )

@@ -1,227 +1,42 @@
-"""The settings of the ambassador: one UpstreamSettings for each upstream, and Settings for the process."""
+"""The settings of the process, and what is checked of those of all upstreams together."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from sidecars.ambassador import setting_types
-from sidecars.ambassador.http import bearer_token, header_edits
-from sidecars.ambassador.http.header_edits import HeaderEdit
-from sidecars.ambassador.setting_types import RetryOn, Target, Targets
+from sidecars.ambassador.config import seeing_settings, setting_types, shared_ports
+from sidecars.ambassador.config.auth_settings import AWS, GCP, OAUTH2, CloudSettings
+from sidecars.ambassador.config.ejection_settings import check_ejection
+from sidecars.ambassador.config.limit_settings import check_limits
+from sidecars.ambassador.config.routing_settings import route
+from sidecars.ambassador.config.seeing_settings import CollectorSettings
+from sidecars.ambassador.config.setting_types import AUTO_PROTOCOL, HTTP1_ALONE, HTTP2_ALONE
+from sidecars.ambassador.config.target_types import Target
+from sidecars.ambassador.config.upstream_settings import UpstreamSettings
+from sidecars.ambassador.http import bearer_token
 from sidecars.chassis.config.setting_types import (
     Address,
-    Secret,
     address,
     choice,
     duration,
     integer,
-    path_to_read,
-    secret,
     size,
 )
-from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
-from sidecars.chassis.config.urls import RequestTarget, is_loopback
+from sidecars.chassis.config.settings import group, setting, variable
+from sidecars.chassis.config.urls import Url, is_loopback, url
 from sidecars.chassis.isolation import roots
 from sidecars.chassis.isolation.roots import DeclaredRoot
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = ("", "0.0.0.0", "::")
-_DEFAULT_CHECK_INTERVAL = 5.0  # seconds, with a HEALTH_PATH
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpstreamSettings:
-    """The settings of one upstream: the address for the app, the targets, and how requests to them are treated."""
-
-    name: str
-    listen: Address = setting(address, "the address at which the app reaches this upstream", default="127.0.0.1:8500")
-    upstream: Targets = setting(
-        setting_types.targets,
-        "the targets: `http`, `https`, `tcp` or `tls` URLs (`http://host[:port]`), separated by commas, each perhaps "
-        "with a weight (`;weight=2`); a DNS name stands for all its addresses, `http+srv://_http._tcp.orders.shop` for "
-        "all hosts of its SRV records",
-    )
-    balance: str = setting(
-        setting_types.balance,
-        "the load-balancing policy: `ewma` (of two endpoints the one with the lower expected latency, failures "
-        "included), `least_request` (of two endpoints the one with fewer requests in progress), `round_robin`, "
-        "`random`, `hash:header:<name>`, `hash:cookie:<name>` or `hash:source`",
-        default="ewma",
-    )
-    slow_start: float = setting(
-        duration(maximum="1h"), "the time in which a new or returned endpoint reaches its full share", default="0"
-    )
-    health_path: RequestTarget | None = setting(
-        setting_types.health_path,
-        "the path of active health checks, to which a healthy endpoint responds with 2xx or 3xx; unset: a check only "
-        "opens a connection",
-        default="",
-    )
-    health_interval: float | None = setting(
-        duration("100ms", "1h"),
-        "the time between active health checks of an endpoint; unset: `5s` with a `HEALTH_PATH`, no checks without",
-        default="",
-    )
-    eject_after: int = setting(
-        integer(1, 1000),
-        "the number of failures in a row (5xx, resets, time-outs) after which an endpoint is ejected; a failure to "
-        "connect ejects at once",
-        default="5",
-    )
-    eject_for: float = setting(
-        duration("100ms", "1h"),
-        "the first ejection time, after which one request is the endpoint's trial; each trial that fails doubles it, "
-        "up to 30 times",
-        default="1s",
-    )
-    max_ejected: float = setting(
-        setting_types.percent,
-        "the share of the endpoints that may be ejected at a time, rounded up",
-        default="50%",
-    )
-    panic_threshold: float = setting(
-        setting_types.percent,
-        "the share of usable endpoints below which health is ignored and all endpoints are used",
-        default="30%",
-    )
-    retries: int = setting(
-        integer(maximum=10), "the number of retries of a request that may safely be repeated", default="2"
-    )
-    retry_on: RetryOn = setting(
-        setting_types.retry_on,
-        "the failures that are retried: `connect` (no connection opened), `reset` (it broke, or the response is "
-        "malformed), `timeout` (no response in time), `5xx`, statuses, or `none`",
-        default="connect,reset,timeout,502,503,504",
-    )
-    retry_budget: float = setting(
-        setting_types.percent,
-        "the number of retries beyond ten a second, as a share of the requests",
-        default="20%",
-    )
-    retry_buffer: int = setting(
-        size(maximum="16MiB"), "the largest part of a request's body that is kept for a retry", default="64KiB"
-    )
-    try_timeout: float | None = setting(
-        duration("10ms", "24h"),
-        "the time that an endpoint has to respond before another one is tried, if the request may safely be repeated; "
-        "unset: `TIMEOUT`, so that no slow response is given up",
-        default="",
-    )
-    connect_timeout: float = setting(
-        duration("10ms", "5m"), "the time in which a connection to an endpoint must open", default="2s"
-    )
-    timeout: float = setting(
-        duration("100ms", "24h"),
-        "the time in which a response must begin, all attempts together (504 after it), and the longest pause of an "
-        "endpoint within a body of announced length",
-        default="60s",
-    )
-    stream_idle_timeout: float = setting(
-        duration("100ms", "24h"),
-        "the longest pause of an endpoint within a body of no announced length (chunked, or ended by close), such as "
-        "a stream of events",
-        default="5m",
-    )
-    total_timeout: float | None = setting(
-        duration("100ms", "24h"),
-        "the time in which a request must be complete, from its head to the end of its response, all attempts "
-        "together; unset: only the other time-outs apply",
-        default="",
-    )
-    idle_timeout: float = setting(
-        duration("100ms", "24h"),
-        "the longest pause of the app: between requests, within a request, or without reading its response",
-        default="60s",
-    )
-    tcp_keepalive: float = setting(
-        duration(maximum="2h"),
-        "the time without a byte after which TCP sends keepalive probes, on connections of both sides; a host that "
-        "does not reply counts as gone after twice this time; 0: no probes",
-        default="30s",
-    )
-    resolv_conf: Path = setting(
-        path_to_read, "the file with the DNS servers, search domains and options", default="/etc/resolv.conf"
-    )
-    dns_min_ttl: float = setting(
-        duration("100ms", "1h"), "the shortest time for which a DNS answer is valid, whatever its TTL", default="1s"
-    )
-    dns_max_ttl: float = setting(
-        duration("100ms", "24h"), "the longest time for which a DNS answer is valid, whatever its TTL", default="30s"
-    )
-    max_connections: int = setting(
-        integer(1, 65535),
-        "the number of connections that the app may have open to this upstream; one more takes the place of one that "
-        "serves no request",
-        default="4096",
-    )
-    max_pending: int = setting(
-        integer(1, 65535),
-        "the number of requests that may wait for a connection to open; further ones get 503",
-        default="1024",
-    )
-    max_header_size: int = setting(size("8KiB", "1MiB"), "the largest head of a request or a response", default="64KiB")
-    max_headers: int = setting(
-        integer(64, 10_000), "the number of header fields that a request or a response may have", default="1000"
-    )
-    tls_ca: Path | None = setting(
-        path_to_read,
-        "`https` and `tls`: PEM file of the authorities to trust, instead of the system's; a new file is used as soon "
-        "as it is there",
-        default="",
-    )
-    tls_cert: Path | None = setting(
-        path_to_read,
-        "`https` and `tls`: PEM file of the client certificate, for an upstream that asks for one; a new file is used "
-        "as soon as it is there",
-        default="",
-    )
-    tls_key: Path | None = setting(
-        path_to_read,
-        "PEM file with the private key of `TLS_CERT`, if that file does not contain it; a new file is used as soon as "
-        "it is there",
-        default="",
-    )
-    tls_server_name: str | None = setting(
-        setting_types.host_name,
-        "`https` and `tls`: the name that the upstream's certificate must have, instead of the host in `UPSTREAM` (of "
-        "SRV records: the name behind `_service._proto`)",
-        default="",
-    )
-    tls_min_version: str = setting(choice("1.2", "1.3"), "`https` and `tls`: the oldest version of TLS", default="1.2")
-    tls_alpn: tuple[str, ...] | None = setting(
-        setting_types.alpn, "`tls` only: the protocols to offer by ALPN; `https` offers `http/1.1`", default=""
-    )
-    headers: tuple[HeaderEdit, ...] | None = setting(
-        header_edits.edits,
-        "edits of the fields of each request, one a line: `Name: value` sets, `+Name: value` adds, `-Name` removes",
-        default="",
-    )
-    host: str = setting(
-        choice("upstream", "preserve"), "the `Host` that is sent: the upstream's, or the app's", default="upstream"
-    )
-    token: Secret | None = setting(
-        secret,
-        "a bearer token, sent instead of the app's `Authorization`; `TOKEN_FILE` is read again every second",
-        default="",
-    )
-    access_log: str = setting(
-        choice("off", "errors", "all"),
-        "a log line for each request or connection, or only for those that end with an error; it has neither query nor "
-        "fields",
-        default="off",
-    )
-
-    @property
-    def check_every(self) -> float | None:
-        """The time between active health checks in seconds; None without checks."""
-        return self.health_interval or (_DEFAULT_CHECK_INTERVAL if self.health_path else None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(ServiceSettings):
+class Settings(CollectorSettings, CloudSettings):
     PREFIX = "AMBASSADOR"
 
     upstreams: dict[str, UpstreamSettings] = group(UpstreamSettings, anchor="upstream")
@@ -249,34 +64,106 @@ class Settings(ServiceSettings):
         default="0",
     )
 
+    kubernetes_api: Url | None = setting(
+        url("https", "http"),
+        "`k8s` only: the URL of the Kubernetes API server, `http` only on loopback; unset: `https` at "
+        "`KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`, which every Pod has",
+        default="",
+    )
+    kubernetes_account: Path = setting(
+        setting_types.credentials_directory,
+        "`k8s` only: the directory with the files `token`, `ca.crt` and `namespace` of a ServiceAccount; new files are "
+        "used as soon as they are there",
+        default="/var/run/secrets/kubernetes.io/serviceaccount",
+    )
+    kubernetes_family: str = setting(
+        choice("auto", "ipv4", "ipv6"),
+        "`k8s` only: the addresses of a Service that has both kinds: `auto` (IPv4 if there is a route and an endpoint "
+        "that serves, else IPv6), `ipv4` or `ipv6`",
+        default="auto",
+    )
+    kubernetes_grace: float = setting(
+        duration(maximum="24h"),
+        "`k8s` only: the time without the API after which the Service is looked up in DNS; until then, and without an "
+        "answer of DNS, the endpoints stay that are known",
+        default="30s",
+    )
+    topology_zone: str | None = setting(
+        setting_types.zone,
+        "`k8s` only: the zone of this Pod's node, for a Service with hints (`trafficDistribution`); unset: hints are "
+        "ignored",
+        default="",
+    )
+
     def summary(self) -> str:
-        return ", ".join(f"{upstream.listen} -> {upstream.upstream}" for upstream in self.upstreams.values())
+        return ", ".join(
+            f"{upstream.listen}{f' ({route.show(upstream.route)})' if upstream.route else ''} -> {upstream.upstream}"
+            for upstream in self.upstreams.values()
+        )
 
     def further_roots(self) -> Iterator[DeclaredRoot]:
-        """Yield the right to execute Python, where the workers are programs of their own."""
+        """Yield the right to execute Python, where the workers are programs, and to read the token of `k8s://`."""
         if self.workers > 1:
             yield from roots.to_execute(sys.executable)
+        if self.needs_kubernetes:
+            yield from roots.to_read(self.kubernetes_account)
+        google = self.google_application_credentials
+        if google is not None and any(upstream.auth == GCP for upstream in self.upstreams.values()):
+            from sidecars.chassis.identity import google_federation  # noqa: PLC0415 - few have such a file
+
+            if path := google_federation.token_file(google):
+                yield from roots.to_read(path)
+
+    @property
+    def needs_kubernetes(self) -> bool:
+        """True if a target is a Service in Kubernetes."""
+        return any(upstream.upstream.needs_kubernetes for upstream in self.upstreams.values())
+
+    @property
+    def ports(self) -> dict[str, list[UpstreamSettings]]:
+        """The upstreams of each port, by the name of the port."""
+        return shared_ports.ports(self.upstreams)
 
     def check(self) -> Iterator[str]:
         if self.drain_quiet and self.drain_quiet >= self.drain_timeout:
             quiet, timeout = variable(type(self), "drain_quiet"), variable(type(self), "drain_timeout")
             yield f"{quiet} is not less than {timeout}, which would always end it first: set a smaller value"
-        taken = [(variable(type(self), "admin_listen"), self.admin_listen)] if self.admin_listen else []
+        yield from self._check_kubernetes()
+        if any(upstream.has_companion for upstream in self.upstreams.values()):
+            from sidecars.ambassador.config import beside_checks  # noqa: PLC0415 - hedges and mirrors are rare
+
+            yield from beside_checks.contradictions(
+                self.upstreams, lambda field, name: variable(type(self), field, name)
+            )
+        yield from seeing_settings.problems(self, type(self))
+        admin = variable(type(self), "admin_listen")
+        taken = [(admin, self.admin_listen)] if self.admin_listen else []
         for name, upstream in self.upstreams.items():
             listen = variable(type(self), "listen", name)
             if not upstream.listen:
                 yield f"{listen}=off: expected an address: the app cannot reach an upstream without one"
                 continue
             for other, address_of_other in taken:
-                if _overlap(upstream.listen, address_of_other):
+                shares = upstream.listen == address_of_other and other != admin  # `shared_ports` judges those
+                if not shares and _overlap(upstream.listen, address_of_other):
                     yield f"{listen}={upstream.listen}: {other} is {address_of_other}: give each its own address"
             taken.append((listen, upstream.listen))
+        yield from shared_ports.problems(self.upstreams, lambda field, name: variable(type(self), field, name))
         for name, upstream in self.upstreams.items():
             own = variable(type(self), "upstream", name)
             for target in upstream.upstream.targets:
                 if _is_own_address(target, upstream.listen):
                     yield f"{own}={upstream.upstream}: {target.host_port} is this ambassador itself: set the service's"
             yield from self._check_upstream(name, upstream)
+
+    def _check_kubernetes(self) -> Iterator[str]:
+        api, named = self.kubernetes_api, variable(type(self), "kubernetes_api")
+        if api is None:
+            return
+        if api.scheme == "http" and not is_loopback(api.hostname):
+            yield f"{named}={api}: the token would be sent without encryption: use https://, or http:// on loopback"
+        if str(api.target) not in ("", "/"):
+            yield f"{named}={api}: expected a URL without a path"
 
     def _check_upstream(self, name: str, upstream: UpstreamSettings) -> Iterator[str]:
         def of(field: str) -> str:
@@ -288,32 +175,82 @@ class Settings(ServiceSettings):
             yield f"{of('tls_key')} is set, but {of('tls_cert')} is not: set both"
         if upstream.token is not None and not bearer_token.is_bearer_token(upstream.token):
             yield f"{of('token')}: it holds no bearer token (letters, digits and -._~+/)"
+        if upstream.has_auth:
+            from sidecars.ambassador.config.identity import auth_checks  # noqa: PLC0415 - loaded only where one is set
+
+            yield from auth_checks.wrong(self, upstream, of)
         if upstream.upstream.protocol == "tcp":
             yield from self._check_tcp(upstream, of)
-
+        for field, clause in upstream.wrong_ways():
+            yield f"{of(field)} {clause.replace('{proxy}', of('proxy'))}"
+        yield from check_ejection(upstream, of)
+        yield from check_limits(upstream, of, is_http=upstream.upstream.protocol == "http")
         schemes = {target.scheme for target in upstream.upstream.targets}
-        for field in _credentials(upstream) if len(schemes) > 1 else ():
+        yield from _check_protocol(upstream, schemes, of)
+        yield from _check_grpc(upstream, schemes, of)
+        plain = " and ".join(f"{scheme}://" for scheme in sorted(schemes - {"https"}))
+        for field in _credentials(upstream) if plain and "https" in schemes else ():
             yield (
-                f"{of(field)} would be sent to the http:// targets of {of('upstream')} without encryption: let all of"
+                f"{of(field)} would be sent to the {plain} targets of {of('upstream')} without encryption: let all of"
                 " them be https://"
             )
 
     def warn(self) -> Iterator[str]:
+        yield from seeing_settings.warnings(self, type(self))
         for name, upstream in self.upstreams.items():
             plain = [
                 target.host_port
                 for target in upstream.upstream.targets
-                if target.scheme == "http" and not is_loopback(target.host)
+                if not target.tls and not target.is_unix and not is_loopback(target.host)
             ]
             for field in _credentials(upstream) if plain else ():
                 credential = variable(type(self), field, name)
                 yield f"{credential} is sent to {', '.join(plain)} without encryption: use https://"
+            for field, clause in upstream.ways_in_clear():
+                yield f"{variable(type(self), field, name)} {clause}"
+            if upstream.has_auth:
+                from sidecars.ambassador.config.identity import auth_checks  # noqa: PLC0415 - loaded only where one is set
+
+                yield from auth_checks.in_clear(self, upstream, partial(_variable, name))
 
     def _check_tcp(self, upstream: UpstreamSettings, of: Callable[[str], str]) -> Iterator[str]:
-        if upstream.health_path:
-            yield f"{of('health_path')}: {of('upstream')} is not HTTP; set {of('health_interval')} alone"
+        for field, is_set in (("health_path", upstream.health_path), ("health_grpc", upstream.health_grpc != "off")):
+            if is_set:
+                yield f"{of(field)}: {of('upstream')} is not HTTP; set {of('health_interval')} alone"
         if upstream.balance.startswith(("hash:header", "hash:cookie")):
             yield f"{of('balance')}={upstream.balance}: {of('upstream')} is not HTTP: there only hash:source works"
+
+
+def _variable(name: str, field: str) -> str:
+    return variable(Settings, field, name)
+
+
+def _check_protocol(upstream: UpstreamSettings, schemes: set[str], of: Callable[[str], str]) -> Iterator[str]:
+    protocol = upstream.protocol
+    if protocol == AUTO_PROTOCOL:
+        return
+    if upstream.upstream.protocol == "tcp":
+        yield f"{of('protocol')}={protocol}: {of('upstream')} is not HTTP: leave it unset"
+    elif protocol == HTTP2_ALONE and "http" in schemes:
+        yield f"{of('protocol')}={protocol}: an http:// target of {of('upstream')} speaks HTTP/1.1: write h2c://"
+    elif protocol == HTTP1_ALONE and "h2c" in schemes:
+        yield f"{of('protocol')}={protocol}: an h2c:// target of {of('upstream')} speaks HTTP/2: write http://"
+
+
+def _check_grpc(upstream: UpstreamSettings, schemes: set[str], of: Callable[[str], str]) -> Iterator[str]:
+    if upstream.health_grpc != "off" and upstream.health_path:
+        yield f"{of('health_grpc')} and {of('health_path')} are set: a check is one request, so unset one of them"
+    wanted = {
+        "health_grpc": upstream.health_grpc != "off" and upstream.upstream.protocol == "http",
+        "grpc_retry_on": bool(upstream.grpc_retry_on.names),
+        "grpc_idempotent": bool(upstream.grpc_idempotent),
+        "max_stream_age": upstream.max_stream_age is not None,
+    }
+    if upstream.protocol != HTTP1_ALONE and schemes & {"https", "h2c"}:
+        return
+    for field, is_set in wanted.items():
+        if is_set:
+            yield f"{of(field)}: gRPC needs HTTP/2, which no target of {of('upstream')} speaks: write h2c:// or https://"
 
 
 def _credentials(upstream: UpstreamSettings) -> Iterator[str]:
@@ -322,12 +259,16 @@ def _credentials(upstream: UpstreamSettings) -> Iterator[str]:
         return
     if upstream.token is not None:
         yield "token"
+    if upstream.auth in (AWS, OAUTH2):
+        yield "auth"
     if any(edit.is_credential for edit in upstream.headers or ()):
         yield "headers"
 
 
 def _is_own_address(target: Target, listen: Address) -> bool:
     """Return True if the target is the address on which we listen."""
+    if target.is_unix:
+        return listen.path == target.host
     if listen.path or not listen.port or target.port != listen.port:
         return False
     return target.host == listen.host or (target.host in _LOOPBACK and listen.host in (*_EVERYWHERE, *_LOOPBACK))

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from sidecars.ambassador.balancing.balancer import Balancer
 from sidecars.ambassador.balancing.endpoint import Endpoint
-from sidecars.ambassador.settings import Settings, UpstreamSettings
+from sidecars.ambassador.config.upstream_settings import UpstreamSettings
+from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import load
 
 

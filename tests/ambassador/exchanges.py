@@ -11,7 +11,7 @@ from typing import Any
 import h11
 
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
-from sidecars.ambassador.http.request_head import Request, RequestParser
+from sidecars.ambassador.http.request_head import Http1Request, RequestParser
 from sidecars.ambassador.proxy.client_connection import ClientConnection
 from sidecars.ambassador.proxy.tunnel import TunnelEnd
 from sidecars.ambassador.settings import Settings
@@ -138,7 +138,7 @@ def tunnels(upstream: Upstream) -> set[TunnelEnd]:
     return {each for each in upstream.clients.open if isinstance(each, TunnelEnd)}
 
 
-def parse(head: bytes) -> Request:
+def parse(head: bytes) -> Http1Request:
     return RequestParser(()).parse(head, len(head))
 
 

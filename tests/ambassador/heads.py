@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from sidecars.ambassador.http.bodies import body_reader
 from sidecars.ambassador.http.head_rules import MessageRejected, check_beginning
-from sidecars.ambassador.http.request_head import Request, RequestParser
-from sidecars.ambassador.http.response_head import Response, parse_response
+from sidecars.ambassador.http.request_head import Http1Request, RequestParser
+from sidecars.ambassador.http.response_head import Http1Response, parse_response
 
 AUTHORITIES = {b"127.0.0.1:8500", b"orders"}
 
 
-def request(head: bytes) -> Request:
+def request(head: bytes) -> Http1Request:
     return parse(RequestParser(AUTHORITIES), head.removesuffix(b"\r\n\r\n"))
 
 
-def parse(parser: RequestParser, head: bytes) -> Request:
+def parse(parser: RequestParser, head: bytes) -> Http1Request:
     return parser.parse(head + b"\r\n\r\nwhat follows", len(head))
 
 
-def response(head: bytes, method: bytes = b"GET") -> Response:
+def response(head: bytes, method: bytes = b"GET") -> Http1Response:
     return parse_response(head.removesuffix(b"\r\n\r\n"), request(method + b" / HTTP/1.1\r\nHost: a\r\n\r\n"))
 
 

@@ -172,7 +172,7 @@ class Ambassador:
         self.program = start(
             "ambassador",
             AMBASSADOR_ADMIN_LISTEN=f"127.0.0.1:{self.admin}",
-            AMBASSADOR_UPSTREAM=upstream,
+            **({"AMBASSADOR_UPSTREAM": upstream} if upstream else {}),
             **{f"AMBASSADOR_{name}": value for name, value in {"LISTEN": listen, **environ}.items()},
         )
         self.program.wait_ready(self.admin)
@@ -189,12 +189,12 @@ class Ambassador:
             peer.send(request)
             return peer.response()
 
-    def endpoints(self) -> list[dict[str, Any]]:
-        """Return the endpoints of the only upstream, from `/status`."""
+    def endpoints(self, name: str = "default") -> list[dict[str, Any]]:
+        """Return the endpoints of an upstream, from `/status`."""
         import httpx  # noqa: PLC0415 - needed by few tests
 
         page = httpx.get(f"http://127.0.0.1:{self.admin}/status", trust_env=False).json()
-        return [each for target in page["upstreams"]["default"]["targets"] for each in target["endpoints"]]
+        return [each for target in page["upstreams"][name]["targets"] for each in target["endpoints"]]
 
     def endpoint(self, backend: Backend) -> dict[str, Any]:
         """Return the endpoint of this backend, from `/status`."""

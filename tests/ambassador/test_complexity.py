@@ -10,6 +10,7 @@ import pytest
 from sidecars.ambassador.balancing.balancer import Balancer
 from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.balancing.hash_key import hash_key_function
+from sidecars.ambassador.config.target_types import targets
 from sidecars.ambassador.discovery import resolvconf
 from sidecars.ambassador.discovery.dns_target import SrvRecord, addresses_of_records
 from sidecars.ambassador.http import header_edits
@@ -19,7 +20,6 @@ from sidecars.ambassador.http.header_edits import combine_edits
 from sidecars.ambassador.http.request_head import RequestParser
 from sidecars.ambassador.http.response_head import parse_response
 from sidecars.ambassador.proxy.client_connection import ClientConnection
-from sidecars.ambassador.setting_types import targets
 from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.transport.disconnects import parse_table
 from sidecars.chassis.config.settings import load
@@ -30,8 +30,10 @@ pytestmark = pytest.mark.slow
 
 MOST = 10**9  # fields
 LARGEST_HEAD = 1_000_000  # bytes: the most of MAX_HEADER_SIZE is 1 MiB
-PARSER = RequestParser({b"orders"}, combine_edits(None, has_token=False), MOST)
-EDITING = RequestParser({b"orders"}, combine_edits(header_edits.edits.parse("-a\nb: c\n+d: e"), has_token=True), MOST)
+PARSER = RequestParser({b"orders"}, combine_edits(None), MOST)
+EDITING = RequestParser(
+    {b"orders"}, combine_edits(header_edits.edits.parse("-a\nb: c\n+d: e"), (b"authorization",)), MOST
+)
 
 FIELDS: dict[str, Any] = {
     "fields": lambda n: b"".join(b"f%d: v\r\n" % number for number in range(n)),

@@ -6,30 +6,56 @@ from typing import Any
 
 import pytest
 
+from sidecars.ambassador.config.shared_ports import settings_of_port
+from sidecars.ambassador.discovery.dns_target import ApiState
 from sidecars.ambassador.picture import PICTURE
+from sidecars.ambassador.proxy.routed.tables import add_routes
+from sidecars.ambassador.status import port_status
 from sidecars.ambassador.status.upstream_status import UpstreamWatch, page
+from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.ambassador.workers import pages
 from sidecars.chassis.page import values
 from sidecars.chassis.page.picture import Table
+from sidecars.chassis.runtime.health import ReadinessLatch
 from tests.ambassador.exchanges import Pair
 
 MAY_BE_EMPTY = {"Ends in", "Why", "Share"}  # not every state ends by time or has a reason
-ROWS = {"http": {"Upstreams of TCP", "Endpoints of TCP"}, "tcp": {"Upstreams", "Endpoints"}}  # those without a row
+_OF_TCP = {"Upstreams of TCP", "Endpoints of TCP"}
+_OF_ROUTES = {"Routes", "Ports with routes"}
+ROWS = {  # those without a row
+    "http": {*_OF_TCP, *_OF_ROUTES, "Kubernetes"},
+    "routes": {*_OF_TCP, "Kubernetes"},
+    "k8s": {*_OF_TCP, *_OF_ROUTES},
+    "tcp": {"Upstreams", "Endpoints", "Kubernetes", *_OF_ROUTES},
+}
 
 
-@pytest.fixture(params=["http", "tcp"])
+@pytest.fixture(params=["http", "routes", "k8s", "tcp"])
 def scheme(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 def status(scheme: str) -> dict[str, Any]:
-    with Pair(AMBASSADOR_UPSTREAM=f"{scheme}://orders:1", AMBASSADOR_EJECT_FOR="1h") as pair:
+    more = {"AMBASSADOR_ROUTE": "/orders", "AMBASSADOR_STRIP_PREFIX": "true"} if scheme == "routes" else {}
+    target = f"{'http' if more else scheme}://orders:1"
+    with Pair(AMBASSADOR_UPSTREAM=target, AMBASSADOR_EJECT_FOR="1h", **more) as pair:
         pair.add_endpoints(2)
         pair.upstream.balancer.on_response(pair.endpoint, 200, 1.0, 1.1)
+        if scheme == "k8s":
+            note, error = "zone a: 2 of 3 endpoints", "the API server answered with 503"
+            state = ApiState(heard_at=90.0, slices=1, listed=3, failures=2, note=note, error=error)
+            pair.upstream.dns_targets[0].follow(state)
         pair.upstream.on_dns_failure(pair.upstream.dns_targets[0], "no answer in time")
         pair.upstream.counters.count_response(200, 0.1)
         pair.upstream.counters.count_error("connection_refused")
         found = page([UpstreamWatch(pair.upstream, 0.0)], pair.upstream.memory, 100.0)
+        if more:
+            settings = settings_of_port("127.0.0.1:8500", [pair.upstream.settings])
+            port = Upstream(settings, pair.loop, ReadinessLatch("port", ""))
+            add_routes(port, [pair.upstream])
+            port.counters.count_response(404, 0.1)
+            found |= port_status.page([port])
+            port.disconnects.close()
     together = pages.together([found, found])
     return {**together, "workers": [{"worker": 1, "pid": 2, "restarts": 0, **pages.summary(found)}]}
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecars.ambassador.setting_types import Target
+from sidecars.ambassador.config.target_types import Target
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import SettingsError, load
 
@@ -40,10 +40,16 @@ def test_several_upstreams_each_have_their_name() -> None:
     [
         ("orders", "expected http://host[:port]"),
         ("ftp://orders", "the scheme is not one of them"),
+        ("grpc://orders:1", "the scheme is not one of them: write h2c://, or https:// with TLS"),
         ("tls://orders", "it must be given"),
         ("http://", "expected http://host[:port]"),
-        ("http://orders/api", "without a path or query"),
-        ("http://orders?x=1", "without a path or query"),
+        ("http://orders/api?x=1", "no query"),
+        ("http://orders/../x", "no empty or dot segments"),
+        ("http://orders//x", "no empty or dot segments"),
+        ("http://orders/%41", "a path behind it has letters"),
+        ("http://a/api,http://b", "expected the same path behind each host"),
+        ("tcp://db:1/api", "only an upstream of HTTP has one"),
+        ("http://orders?x=1", "no query"),
         ("http://me:secret@orders", "without a user name or password"),
         ("tcp://orders", "it must be given"),
         ("http://orders:0", "with a port from 1"),
@@ -132,6 +138,10 @@ def test_an_upstream_is_shown_as_it_could_be_given(upstream: str, shown: str) ->
         ("RETRY_ON", "200", "statuses from 400"),
         ("HEALTH_PATH", "healthz", "begins with /"),
         ("HEALTH_PATH", "/a b", "without blanks"),
+        ("HEALTH_GRPC", "true", "expected on, off, or the name of a service"),
+        ("HEALTH_GRPC", "shop.v1/Orders", "expected on, off, or the name of a service"),
+        ("GRPC_RETRY_ON", "unavailble", "expected none, or some of"),
+        ("GRPC_IDEMPOTENT", "Orders/Get", "expected paths of methods between commas"),
         ("EJECT_AFTER", "0", "at least 1"),
         ("TRY_TIMEOUT", "5", "with its unit"),
         ("DNS_MIN_TTL", "10ms", "at least 100ms"),
@@ -160,6 +170,18 @@ def test_what_only_http_has_is_refused_for_tcp() -> None:
     )
     assert any("AMBASSADOR_HEALTH_PATH: AMBASSADOR_UPSTREAM is not HTTP" in problem for problem in found)
     assert any("hash:source works" in problem for problem in found)
+
+
+def test_what_only_http2_has_is_refused_for_an_upstream_that_never_speaks_it() -> None:
+    found = problems(
+        AMBASSADOR_UPSTREAM="http://a", AMBASSADOR_HEALTH_GRPC="on", AMBASSADOR_GRPC_RETRY_ON="unavailable"
+    )
+    assert [problem.partition(":")[0] for problem in found] == ["AMBASSADOR_HEALTH_GRPC", "AMBASSADOR_GRPC_RETRY_ON"]
+
+
+def test_a_check_is_of_grpc_or_of_a_path() -> None:
+    (problem,) = problems(AMBASSADOR_UPSTREAM="h2c://a", AMBASSADOR_HEALTH_GRPC="on", AMBASSADOR_HEALTH_PATH="/healthz")
+    assert problem.startswith("AMBASSADOR_HEALTH_GRPC and AMBASSADOR_HEALTH_PATH are set")
 
 
 def test_the_least_time_of_an_answer_is_not_more_than_the_longest() -> None:
@@ -228,3 +250,78 @@ def test_a_credential_for_a_target_without_tls_is_warned_of_beyond_loopback(name
 def test_other_edits_may_go_to_targets_with_and_without_tls(headers: str) -> None:
     loaded = load(Settings, {"AMBASSADOR_UPSTREAM": "https://a,http://b", "AMBASSADOR_HEADERS": headers})
     assert list(loaded.warn()) == []
+
+
+# -- Kubernetes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "scheme", "host", "port", "name", "service"),
+    [
+        ("k8s://orders.shop:8080", "http", "orders.shop", 8080, "", "orders.shop.svc"),
+        ("k8s://orders.shop:http", "http", "orders.shop", 0, "http", "orders.shop.svc"),
+        ("https+k8s://orders:https-1", "https", "orders", 0, "https-1", "orders"),
+        ("h2c+k8s://orders.shop:9090", "h2c", "orders.shop", 9090, "", "orders.shop.svc"),
+        ("tcp+k8s://db.shop:5432", "tcp", "db.shop", 5432, "", "db.shop.svc"),
+        ("tls+k8s://db.shop:7z", "tls", "db.shop", 0, "7z", "db.shop.svc"),
+    ],
+)
+def test_a_service_of_kubernetes_has_a_namespace_and_a_port_by_number_or_name(
+    value: str, scheme: str, host: str, port: int, name: str, service: str
+) -> None:
+    targets = load(Settings, {"AMBASSADOR_UPSTREAM": value}).upstreams["default"].upstream
+    (target,) = targets.targets
+    assert target == Target(scheme, host, port, is_kubernetes=True, port_name=name)
+    assert target.service == service
+    assert not target.is_srv
+    assert str(targets) == value
+    assert targets.needs_kubernetes
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "k8s://orders.shop",
+        "k8s://orders.shop.svc:8080",
+        "k8s://Orders.shop:8080",
+        "k8s://orders.shop:",
+        "k8s://orders.shop:a-name-that-is-too-long",
+        "k8s://orders.shop:http/../path",
+        "k8s://10.0.0.1:80",
+        "k8s://[fd00::1]:80",
+        "k8s://-orders:80",
+        "k8s://orders.shop:99-9",
+        "ftp+k8s://orders.shop:80",
+    ],
+)
+def test_what_is_no_service_of_kubernetes_is_refused_with_the_form(value: str) -> None:
+    (problem,) = problems(AMBASSADOR_UPSTREAM=value)
+    assert "expected k8s://service.namespace:port, with the number or the name of a port" in problem
+
+
+def test_a_port_that_is_too_high_and_another_spelling_are_refused() -> None:
+    assert "a port from 1 to 65535" in problems(AMBASSADOR_UPSTREAM="k8s://orders.shop:65536")[0]
+    assert "k8s://service.namespace:port" in problems(AMBASSADOR_UPSTREAM="k8s+https://orders.shop:443")[0]
+
+
+def test_the_token_is_sent_over_tls_or_to_loopback() -> None:
+    given = {"AMBASSADOR_UPSTREAM": "k8s://orders.shop:80"}
+    (problem,) = problems(**given, AMBASSADOR_KUBERNETES_API="http://10.96.0.1:443")
+    assert "AMBASSADOR_KUBERNETES_API=http://10.96.0.1:443: the token would be sent without encryption" in problem
+    assert "without a path" in problems(**given, AMBASSADOR_KUBERNETES_API="https://api/k8s")[0]
+    for url in ("http://127.0.0.1:8001", "https://10.96.0.1", "https://[fd00::1]:6443/"):
+        assert load(Settings, {**given, "AMBASSADOR_KUBERNETES_API": url}).kubernetes_api is not None
+
+
+def test_only_an_upstream_in_kubernetes_may_read_the_token() -> None:
+    def roots(upstream: str) -> list[str]:
+        return [each.path for each in load(Settings, {"AMBASSADOR_UPSTREAM": upstream}).further_roots()]
+
+    assert roots("k8s://orders.shop:80") == ["/var/run/secrets/kubernetes.io/serviceaccount"]
+    assert roots("http://orders.shop") == []
+
+
+def test_a_zone_is_the_value_of_a_label() -> None:
+    given = {"AMBASSADOR_UPSTREAM": "k8s://orders.shop:80", "AMBASSADOR_TOPOLOGY_ZONE": "eu-west-1a"}
+    assert load(Settings, given).topology_zone == "eu-west-1a"
+    assert "topology.kubernetes.io/zone" in problems(**{**given, "AMBASSADOR_TOPOLOGY_ZONE": "a b"})[0]

@@ -21,14 +21,28 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from sidecars.ambassador.balancing.endpoint import FIRST_COST, Endpoint
-from sidecars.ambassador.balancing.outlier_ejection import PROBATION, READY, TRIAL, may_eject_another
+from sidecars.ambassador.balancing.outlier_ejection import (
+    FAILED_CHECK,
+    FAILED_TRIAL,
+    FAILING,
+    IN_A_ROW,
+    PROBATION,
+    READY,
+    SILENT_TRIAL,
+    TRIAL,
+    UNREACHABLE,
+    may_eject_another,
+)
 from sidecars.ambassador.balancing.policies import RingHash, make_policy
 from sidecars.ambassador.balancing.priority_tiers import choose_tier
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.settings import UpstreamSettings
+    from sidecars.ambassador.admission.concurrency_limit import ConcurrencyLimit
+    from sidecars.ambassador.balancing.failure_shares import FailureShares
+    from sidecars.ambassador.config.upstream_settings import UpstreamSettings
 
 _OVERLOADED: Final = frozenset({429, 502, 503, 504})
+_SHORTEST_BY_SHARE: Final = 10.0  # seconds of an ejection by the share of failures
 _NOT_A_FAILURE: Final = frozenset({501, 505})  # 5xx that blame the request, not the endpoint
 
 
@@ -54,6 +68,8 @@ class Balancer:
         self._tier: tuple[int, bool] | None = None  # that priority, and `in_panic`
         self._probation: list[Endpoint] = []  # serving endpoints whose trial is due
         self._ticked_at = 0.0
+        self.limit: ConcurrencyLimit | None = None  # gets a sample for each outcome, if there is one
+        self._shares = _failure_shares(settings)
         self.ejections = 0  # ever
         self.in_panic = False
 
@@ -147,12 +163,31 @@ class Balancer:
         """
         seconds = now - started
         endpoint.record_latency(seconds)
+        if self.limit is not None:
+            _sample(self.limit, status, seconds, now)
         if (status >= 500 and status not in _NOT_A_FAILURE) or status == 429:
             self._on_error_status(endpoint, status, started, now, retry_after)
             return
         endpoint.sample_cost(seconds, now)
         if endpoint.ejection.on_success(started, now):
             self._return(endpoint, now, seconds)
+
+    def on_call_head(self, endpoint: Endpoint, started: float, now: float) -> None:
+        """Note the head of a call's response, whose status follows at the end. For a trial it is a success."""
+        seconds = now - started
+        endpoint.record_latency(seconds)
+        if self.limit is not None:
+            self.limit.on_latency(seconds, now)
+        endpoint.sample_cost(seconds, now)
+        if endpoint.ejection.state is TRIAL and endpoint.ejection.on_success(started, now):
+            self._return(endpoint, now, seconds)
+
+    def on_call_end(self, endpoint: Endpoint, status: int, started: float, now: float) -> None:
+        """Note the end of a call whose head was noted: `status` is that of HTTP which tells the same."""
+        if (status >= 500 and status not in _NOT_A_FAILURE) or status == 429:
+            self._on_error_status(endpoint, status, started, now, 0.0)
+        elif endpoint.ejection.on_success(started, now):
+            self._return(endpoint, now, endpoint.cost)
 
     def _on_error_status(self, endpoint: Endpoint, status: int, started: float, now: float, retry_after: float) -> None:
         if status in _OVERLOADED:
@@ -170,6 +205,8 @@ class Balancer:
 
         `text` is the reason, a clause for people. `unreachable`: no connection could be opened.
         """
+        if self.limit is not None and not unreachable:
+            self.limit.on_failure(now - started, now)
         endpoint.penalize(now)
         endpoint.count_failure(now, text)
         self._judge_failure(endpoint, started, now, unreachable=unreachable)
@@ -182,7 +219,8 @@ class Balancer:
         if ejection.on_failure(started, self._settings.eject_after, unreachable=unreachable) and (
             ejection.state is TRIAL or self._may_eject_another()
         ):
-            self._eject(endpoint, now)
+            cause = FAILED_TRIAL if ejection.state is TRIAL else UNREACHABLE if unreachable else IN_A_ROW
+            self._eject(endpoint, now, cause)
 
     def on_inconclusive(self, endpoint: Endpoint, now: float) -> None:
         """Note an attempt that ended without information about the endpoint. A trial is then due again."""
@@ -191,6 +229,8 @@ class Balancer:
 
     def on_abandoned(self, endpoint: Endpoint, started: float, now: float) -> None:
         """Note that the app did not wait for the response: it would have taken at least the time until now."""
+        if self.limit is not None:
+            self.limit.on_failure(now - started, now)
         endpoint.sample_cost(max(endpoint.cost, now - started), now)
 
     def on_health_check(self, endpoint: Endpoint, now: float, *, passed: bool) -> None:
@@ -202,7 +242,7 @@ class Balancer:
                 self._return(endpoint, now, _mean_cost(self._endpoints, but=endpoint))
             else:
                 endpoint.note_failure(now, f"a health check failed: {endpoint.check_error}")
-                self._eject(endpoint, now)
+                self._eject(endpoint, now, FAILED_CHECK)
         elif has_changed:
             self._rebuild(now)
 
@@ -212,8 +252,11 @@ class Balancer:
         out = sum(one.ejection.state is not READY for one in self._endpoints)
         return may_eject_another(out, len(self._endpoints), self._settings.max_ejected)
 
-    def _eject(self, endpoint: Endpoint, now: float) -> None:
-        endpoint.ejection.eject(now, self._settings.eject_for, self._rand())
+    def _eject(self, endpoint: Endpoint, now: float, cause: str) -> None:
+        seconds = self._settings.eject_for
+        if cause is FAILING:
+            seconds = max(seconds, _SHORTEST_BY_SHARE)
+        endpoint.ejection.eject(now, seconds, self._rand(), cause)
         self.ejections += 1
         self._state_changed(endpoint, now)
 
@@ -235,10 +278,30 @@ class Balancer:
             if endpoint.ejection.end_if_over(now):
                 self._state_changed(endpoint, now)
             elif endpoint.ejection.has_timed_out(now):
-                endpoint.note_failure(now, "its trial had no outcome in time")
-                self._eject(endpoint, now)
+                endpoint.note_failure(now, SILENT_TRIAL)
+                self._eject(endpoint, now, SILENT_TRIAL)
+        if self._shares is not None:
+            for endpoint in self._shares.due(self._endpoints, now):
+                if self._may_eject_another():
+                    self._eject(endpoint, now, FAILING)
         if any(endpoint.slow_start_at is not None for endpoint in self._endpoints):
             self._rebuild(now)
+
+
+def _failure_shares(settings: UpstreamSettings) -> FailureShares | None:
+    if settings.eject_failure_rate is None:
+        return None
+    from sidecars.ambassador.balancing.failure_shares import FailureShares  # noqa: PLC0415 - only where it is set
+
+    return FailureShares(settings.eject_failure_rate, settings.eject_volume)
+
+
+def _sample(limit: ConcurrencyLimit, status: int, seconds: float, now: float) -> None:
+    """Give the limit the head of a response, unless it is an error that says nothing about latency."""
+    if status in (429, 503):
+        limit.on_refusal(seconds, now)
+    elif status < 500:
+        limit.on_latency(seconds, now)
 
 
 def _mean_cost(endpoints: Collection[Endpoint], but: Endpoint | None = None) -> float:

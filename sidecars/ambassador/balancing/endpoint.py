@@ -26,6 +26,7 @@ _DECAY: Final = 10.0  # seconds in which a cost decays to a third (1/e)
 _FAILURE_COST: Final = 5.0  # seconds
 _LONGEST_RETRY_AFTER: Final = 300.0  # seconds
 _UNHEALTHY_AFTER: Final = 2  # active checks that must fail in a row
+_LAST_FAILURES: Final = 5  # whose reasons are kept
 _FIRST_SHARE: Final = 0.1  # of its weight, at the beginning of a slow start
 
 
@@ -49,8 +50,11 @@ class Endpoint:
         "full_weight",
         "health_since",
         "host",
+        "http2",
         "ip",
+        "is_listed",
         "label",
+        "last_failures",
         "latencies",
         "latency_sum",
         "pending",
@@ -59,6 +63,7 @@ class Endpoint:
         "removed",
         "removed_at",
         "retries",
+        "selected",
         "server_name",
         "slow_start_at",
         "tls",
@@ -74,13 +79,16 @@ class Endpoint:
         *,
         tls: bool = False,
         server_name: str = "",
+        http2: bool = False,
     ) -> None:
         self.host = host  # the authority to send as Host
-        self.ip = ip
-        self.port = port
+        self.ip = ip  # or a name that a proxy looks up, or the path of a unix socket
+        self.port = port  # 0 with a unix socket
         self.tls = tls
         self.server_name = server_name  # the name that its certificate must have
-        self.label = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+        self.http2 = http2  # True if it speaks HTTP/2: by its scheme, or as the last TLS handshake has selected
+        self.selected = ""  # the protocol that the last TLS handshake has selected: HTTP/1.1 or HTTP/2
+        self.label = ip if not port else f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
         self.full_weight = 1.0
         self.weight = 1.0  # in force: less than `full_weight` during a slow start
         self.priority = 0  # of SRV: a higher number serves only if no lower one can
@@ -94,6 +102,9 @@ class Endpoint:
         self.failed_at = 0.0  # when the last of them failed
         self.failure_text = ""  # the reason of the last one, a clause; "" if it was a response
         self.failure_status = 0  # the status of that response
+        self.last_failures: tuple[
+            tuple[float, str, int], ...
+        ] = ()  # when, the reason, the status; the last one is last
         self.latencies = [0] * (len(BOUNDS) + 1)  # responses by the time to their head
         self.latency_sum = 0.0  # seconds
 
@@ -109,6 +120,7 @@ class Endpoint:
         self.added_at = 0.0  # when DNS named it first, or again
         self.removed = False  # True if DNS does not name it any more
         self.removed_at = 0.0
+        self.is_listed = False  # True if it is removed and Kubernetes lists it still: its connections may go on
 
     # -- membership and weight ------------------------------------------------------------------------------------
 
@@ -116,15 +128,27 @@ class Endpoint:
         """Set the weight and priority that DNS and the settings give it, and end its removal."""
         self.full_weight = weight
         self.priority = priority
-        self.removed = False
+        self.removed = self.is_listed = False
 
     def add(self, now: float) -> None:
         """Note that DNS names it from now on."""
         self.added_at = now
 
-    def remove(self, now: float) -> None:
-        """Mark it as removed: DNS does not name it any more."""
-        self.removed, self.removed_at = True, now
+    def remove(self, now: float, *, is_listed: bool = False) -> None:
+        """Mark it as removed: DNS does not name it any more.
+
+        `is_listed`: Kubernetes lists it, and it gets no requests because it terminates or is not ready.
+        """
+        self.removed, self.removed_at, self.is_listed = True, now, is_listed
+
+    def is_overdue(self, now: float, drain_timeout: float) -> bool:
+        """Return True if tunnels to it are to end: nothing has named it for `drain_timeout` seconds."""
+        return self.removed and not self.is_listed and now - self.removed_at >= drain_timeout
+
+    def note_protocol(self, *, http2: bool) -> None:
+        """Note which protocol the TLS handshake has selected."""
+        self.http2 = http2
+        self.selected = "HTTP/2" if http2 else "HTTP/1.1"
 
     def set_slow_start(self, now: float, *, enabled: bool) -> None:
         """Begin a slow start; if it is not `enabled`, give the full weight from now on."""
@@ -165,6 +189,7 @@ class Endpoint:
     def note_failure(self, now: float, text: str, status: int = 0) -> None:
         """Keep the reason of a failure, which is not counted here."""
         self.failed_at, self.failure_text, self.failure_status = now, text, status
+        self.last_failures = (*self.last_failures, (now, text, status))[-_LAST_FAILURES:]
 
     def record_latency(self, seconds: float) -> None:
         """Count a response in the histogram of the times to its head."""

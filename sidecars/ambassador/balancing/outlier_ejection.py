@@ -10,6 +10,7 @@ States of an endpoint:
 Transitions:
 
     READY     ── EJECT_AFTER failures in a row, or one failure to connect ──▶ EJECTED
+    READY     ── its share of failures, if EJECT_FAILURE_RATE is set (`failure_shares`) ──▶ EJECTED
     EJECTED   ── the ejection time is over ──▶ PROBATION
     PROBATION ── it is chosen for an attempt ──▶ TRIAL
     PROBATION ── a health check passes ──▶ READY; a health check fails ──▶ EJECTED
@@ -43,11 +44,29 @@ _TRIAL_TIMEOUT: Final = 5.0  # seconds
 _LONGEST_EJECTION: Final = 30.0  # times EJECT_FOR
 _FORGOTTEN_AFTER: Final = 3.0  # times the last ejection
 
+# Why an endpoint is ejected.
+IN_A_ROW: Final[str] = "too many failures in a row"
+UNREACHABLE: Final[str] = "no connection opened"
+FAILED_TRIAL: Final[str] = "its trial failed"
+SILENT_TRIAL: Final[str] = "its trial had no outcome in time"
+FAILED_CHECK: Final[str] = "a health check failed"
+FAILING: Final[str] = "too many of its attempts fail"
+
 
 class Ejection:
     """The ejection state of one endpoint, which owns it. Only these methods change it."""
 
-    __slots__ = ("consecutive_failures", "count", "duration", "ends_at", "entered_at", "state")
+    __slots__ = (
+        "cause",
+        "consecutive_failures",
+        "count",
+        "duration",
+        "ejected_at",
+        "ejected_for",
+        "ends_at",
+        "entered_at",
+        "state",
+    )
 
     def __init__(self) -> None:
         self.state = READY
@@ -56,6 +75,9 @@ class Ejection:
         self.consecutive_failures = 0
         self.count = 0  # ejections, ever
         self.duration = 0.0  # seconds of the last ejection, before the random part
+        self.cause = ""  # of the last ejection
+        self.ejected_at = 0.0  # when it began
+        self.ejected_for = 0.0  # seconds of it
 
     def on_success(self, started: float, now: float) -> bool:
         """Count a success of an attempt that began at `started`. Return True if it returns the endpoint."""
@@ -75,12 +97,13 @@ class Ejection:
         self.consecutive_failures += 1
         return self.state is READY and (unreachable or self.consecutive_failures >= eject_after)
 
-    def eject(self, now: float, eject_for: float, random: float) -> None:
+    def eject(self, now: float, eject_for: float, random: float, cause: str = IN_A_ROW) -> None:
         """Enter EJECTED. `eject_for` is the setting in seconds, `random` a number from 0 to less than 1."""
         again = self.state is not READY or now - self.entered_at < _FORGOTTEN_AFTER * self.duration
         self.duration = min(eject_for * _LONGEST_EJECTION, self.duration * 2.0) if again else eject_for
         self.count += 1
-        self._enter(EJECTED, now, self.duration * (0.75 + 0.5 * random))
+        self.cause, self.ejected_at, self.ejected_for = cause, now, self.duration * (0.75 + 0.5 * random)
+        self._enter(EJECTED, now, self.ejected_for)
 
     def begin_trial(self, now: float) -> None:
         """Leave PROBATION: an attempt has been chosen as the trial."""

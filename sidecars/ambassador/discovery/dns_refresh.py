@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from typing import Protocol
 
@@ -39,19 +38,10 @@ class DnsListener(Protocol):
         """Count and log an unexpected exception."""
 
 
-def is_address(host: str) -> bool:
-    """Return True if the host is an IP address, which needs no look-up."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 async def keep_refreshed(listener: DnsListener, target: DnsTarget, resolver: Resolver | None, min_ttl: float) -> None:
     """Look the target up each time its last answer expires, until cancelled. Times are in seconds.
 
-    Without a `resolver` the target is an address: apply it once and return.
+    Without a `resolver` the target needs no look-up: apply it once and return.
     """
     host = target.target.host
     if resolver is None:

@@ -7,7 +7,8 @@ The contract about stale addresses, as far as it is decided here:
 - A good answer replaces the one before. An endpoint that it does not contain is `removed`: from that instant no request
   and no connection begins there. The endpoint is *leaving* until its connections have ended. If its address comes back
   meanwhile (some name servers give a few of many addresses each time) it is the same endpoint, with all its statistics.
-- An answer without addresses, and every failure, changes nothing: an outage of DNS is no outage of the service.
+- An answer without addresses, and every failure, changes nothing: an outage of DNS is no outage of the service. Only an
+  answer that is complete may be empty: Kubernetes knows that a Service has no endpoints.
 
 States of an endpoint here, by the transitions:
 
@@ -19,13 +20,13 @@ States of an endpoint here, by the transitions:
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
-from sidecars.ambassador.setting_types import Target
-from sidecars.chassis.config.urls import DEFAULT_PORTS
+from sidecars.ambassador.config.target_types import PORTS, Target
 
 _HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*").fullmatch
 _LONGEST_NAME = 253
@@ -50,6 +51,9 @@ class DnsAnswer:
 
     addresses: tuple[ResolvedAddress, ...]
     ttl: float
+    is_complete: bool = False  # True for Kubernetes, which knows all: without addresses there is no endpoint
+    reason: str = ""  # of a complete answer without addresses: a clause
+    listed: frozenset[tuple[str, int]] = frozenset()  # addresses whose connections may go on; Kubernetes names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +113,53 @@ class LookupFailed(Exception):
         self.definite = definite
 
 
-class DnsTarget:
-    """A target and the endpoints of its last good answer. Its upstream owns it."""
+@dataclass(slots=True)
+class ApiState:
+    """The state of a `k8s://` target by the API server. The follower of the target writes it."""
 
-    def __init__(self, target: Target) -> None:
+    in_force: bool = False  # True if EndpointSlices named the endpoints, False if DNS did
+    heard_at: float | None = None  # when the API server sent something last
+    error: str = ""  # the reason why the slices are not followed at present; "" if they are
+    note: str = ""  # a clause about how the addresses were chosen
+    problem: str = ""  # the reason why the slices name no endpoints
+    slices: int | None = None  # EndpointSlices of the Service; None before the first list
+    listed: int = 0  # addresses in them, whether they get requests or not
+    failures: int = 0  # lists and watches that failed, ever
+
+
+class DnsTarget:
+    """A target and the endpoints of its last good answer, of DNS or of Kubernetes. Its upstream owns it."""
+
+    def __init__(self, target: Target, *, is_sent_as_name: bool = False) -> None:
+        """`is_sent_as_name` is True if a proxy looks the name up: then it is one endpoint."""
         self.target = target
+        self.needs_lookup = not (is_sent_as_name or target.is_unix or is_address(target.host))
         self.endpoints: dict[tuple[str, int], Endpoint] = {}
         self.leaving: dict[tuple[str, int], Endpoint] = {}  # removed by DNS, with connections that have not ended
         self.answered_at: float | None = None  # when the last good answer came
         self.valid_for = 0.0  # seconds for which that answer is valid
         self.error = ""  # the reason why the last look-up failed; "" if it succeeded
+        self.api: ApiState | None = None  # of a `k8s://` target
+
+    @property
+    def source(self) -> str:
+        """The source that has named the endpoints: `kubernetes`, `dns`, or `none` yet."""
+        if self.answered_at is None:
+            return "none"
+        return "kubernetes" if self.api is not None and self.api.in_force else "dns"
+
+    def follow(self, state: ApiState) -> None:
+        """Let Kubernetes tell where the target is."""
+        self.api = state
 
     def apply_answer(
         self, answer: DnsAnswer, now: float, min_ttl: float, max_ttl: float
     ) -> tuple[list[Endpoint], list[Endpoint]]:
         """Apply a good answer. Return the endpoints that are new or back, and those that are removed."""
-        if not answer.addresses:
+        if not answer.addresses and not answer.is_complete:
             self.note_failure("the name has no addresses")
             return [], []
-        self.answered_at, self.error = now, ""
+        self.answered_at, self.error = now, "" if answer.addresses else answer.reason
         self.valid_for = max(min_ttl, min(max_ttl, answer.ttl))
         named = {(each.ip, each.port or self.target.port): each for each in answer.addresses}
         gone = [self.endpoints.pop(key) for key in list(self.endpoints) if key not in named]
@@ -142,6 +174,9 @@ class DnsTarget:
                 endpoint.add(now)
                 self.endpoints[key] = endpoint
                 new.append(endpoint)
+        for key, endpoint in self.leaving.items():
+            if endpoint.is_listed is not (key in answer.listed):
+                endpoint.remove(now, is_listed=key in answer.listed)
         return new, gone
 
     def _make_endpoint(self, address: ResolvedAddress) -> Endpoint:
@@ -152,11 +187,13 @@ class DnsTarget:
         port is of the settings or of none, as with other records that only say where to connect (RFC 9460 section 9).
         """
         target, port = self.target, address.port or self.target.port
-        if target.tls:
-            host = authority(target.scheme, target.service, target.port or DEFAULT_PORTS.get(target.scheme, port))
+        if target.tls or target.is_kubernetes or target.is_unix:
+            host = authority(target.scheme, target.service, target.port or PORTS.get(target.scheme, port))
         else:
             host = authority(target.scheme, address.host or target.host, port)
-        return Endpoint(host.encode(), address.ip, port, tls=target.tls, server_name=target.service)
+        return Endpoint(
+            host.encode(), address.ip, port, tls=target.tls, server_name=target.service, http2=target.scheme == "h2c"
+        )
 
     def note_failure(self, error: str) -> None:
         """Note that a look-up failed; the endpoints stay as they are."""
@@ -169,7 +206,16 @@ class DnsTarget:
                 del self.leaving[key]
 
 
+def is_address(host: str) -> bool:
+    """Return True if the host is an IP address, which needs no look-up."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def authority(scheme: str, host: str, port: int) -> str:
     """Return the authority of a URL (RFC 3986 section 3.2), without the scheme's default port."""
     shown = f"[{host}]" if ":" in host else host
-    return shown if port == DEFAULT_PORTS.get(scheme) else f"{shown}:{port}"
+    return shown if port == PORTS.get(scheme) else f"{shown}:{port}"

@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from sidecars.ambassador.http.fields import FieldSyntaxError, parse_trailer
-from sidecars.ambassador.http.head_rules import CHUNKED, MessageRejected
+from sidecars.ambassador.http.head_rules import CHUNKED, MAX_HEADERS, MessageRejected
+from sidecars.ambassador.http.hpack_lines import trailer_of
+from sidecars.ambassador.http2.fields import Field
 
 # RFC 9112 section 7.1.1. Blanks may stand before an extension (BWS), and old servers pad their sizes with them or with
 # zeros.
@@ -47,7 +49,7 @@ class ContentLengthReader:
         self.remaining = length
         self.done = not length
         self.surplus = b""
-        self.trailers: Sequence[bytes] = ()
+        self.trailers: Sequence[Field] = ()
 
     def kept(self) -> int:
         """Return the bytes that the reader keeps."""
@@ -75,7 +77,7 @@ class UntilCloseReader:
         self.unread = False
         self.done = False
         self.surplus = b""
-        self.trailers: Sequence[bytes] = ()
+        self.trailers: Sequence[Field] = ()
 
     def kept(self) -> int:
         """Return the bytes that the reader keeps."""
@@ -95,6 +97,7 @@ class ChunkedReader:
         "_at",
         "_extensions",
         "_later",
+        "_lines",
         "_remaining",
         "_state",
         "_status",
@@ -109,7 +112,8 @@ class ChunkedReader:
     def __init__(self, status: int) -> None:
         self.done = False
         self.surplus = b""
-        self.trailers: list[bytes] = []
+        self.trailers: Sequence[Field] = ()  # once it is done
+        self._lines: list[bytes] = []  # the trailers so far
         self._status = status
         self._state = _SIZE
         self._remaining = 0
@@ -123,7 +127,7 @@ class ChunkedReader:
     def kept(self) -> int:
         """Return the bytes that the reader keeps: of chunks that it has not read, of a line, and of trailers."""
         own_size = len(self._later) + len(self._unfinished) + self._trailer_bytes
-        return own_size + _SIZE_OF_OBJECT * len(self.trailers)
+        return own_size + _SIZE_OF_OBJECT * len(self._lines)
 
     def feed(self, data: bytes) -> Sequence[bytes]:  # noqa: C901, PLR0912 - four states, one loop
         pieces: list[bytes] = []
@@ -187,16 +191,18 @@ class ChunkedReader:
     def _trailer(self, line: bytes) -> None:
         if not line:
             self.done = True
+            if self._lines:
+                self.trailers, self._lines = [trailer_of(line) for line in self._lines], []
             return
         self._trailer_bytes += len(line)
-        if self._trailer_bytes > _MAX_TRAILERS:
+        if self._trailer_bytes > _MAX_TRAILERS or len(self._lines) >= MAX_HEADERS:
             raise MessageRejected(self._status, "the trailers are too large")
         try:
             ours = parse_trailer(line)
         except FieldSyntaxError as error:
             raise MessageRejected(self._status, f"malformed trailers: {error}") from None
         if ours:
-            self.trailers.append(ours)
+            self._lines.append(ours)
 
     def _keep(self, more: bytes) -> None:
         """Keep the beginning of a line, or more of it, without a copy of what is there: it may come byte by byte."""
@@ -222,6 +228,6 @@ def encode_chunk(pieces: Sequence[bytes]) -> list[bytes]:
     return [b"%x\r\n" % size, *pieces, b"\r\n"] if size else []
 
 
-def encode_last_chunk(trailers: Sequence[bytes]) -> bytes:
+def encode_last_chunk(trailers: Sequence[Field]) -> bytes:
     """Return the last chunk and the trailers, which end a chunked body."""
-    return b"0\r\n%b\r\n" % b"".join(trailers) if trailers else LAST_CHUNK
+    return b"0\r\n%b\r\n" % b"".join([field.line() for field in trailers]) if trailers else LAST_CHUNK

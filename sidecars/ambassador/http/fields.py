@@ -175,6 +175,11 @@ def drop_fields(lines: list[bytes], names: frozenset[bytes]) -> None:
     lines[:] = [line for line in lines if field_name(line) not in names]
 
 
+def fields_among(lines: Iterable[bytes], names: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
+    """Return the names, in lower case, and the values of those of our serialised lines that have one of these names."""
+    return [(field_name(line), line[line.index(b":") + 2 : -2]) for line in lines if field_name(line) in names]
+
+
 def parse_trailer(line: bytes) -> bytes:
     """Return our serialisation of a trailer line, or b"" for a field that is dropped from trailers.
 
@@ -199,3 +204,15 @@ def _describe_error(line: bytes) -> str:
     if not re.fullmatch(TOKEN, name):
         return "a field's name holds a character that is not allowed in names"
     return "a field's value holds a control character"
+
+
+_LENGTH_LINE: Final = re.compile(rb"\r\n(?:Content-Length: [0-9]+|Transfer-Encoding: chunked)\r\n")  # as we write it
+
+
+def announced(lines: bytes, length: int, *, expects: bool) -> bytes:
+    """Return the lines with this length of the body instead of what they say of it.
+
+    Without `expects` there is no `Expect`, either: the body is sent at once.
+    """
+    lines = _LENGTH_LINE.sub(b"\r\nContent-Length: %d\r\n" % length, lines, 1)
+    return lines if expects else lines.replace(b"\r\nExpect: 100-continue\r\n", b"\r\n", 1)

@@ -82,8 +82,7 @@ def detect_protocol(data: bytes, status: int) -> MessageRejected | None:
     if status == 400 and data.startswith(b"PRI * HTTP/2"):
         return MessageRejected(
             505,
-            "the client speaks HTTP/2, but this port is HTTP/1.1: let the client use HTTP/1.1, "
-            "or set a tcp:// UPSTREAM, which passes HTTP/2 through",
+            "HTTP/2's preface came behind a request of HTTP/1.1: a connection has one protocol from its first byte on",
             HTTP2,
         )
     if status != 400 and _HTTP2_FRAME(data):

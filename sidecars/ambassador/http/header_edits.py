@@ -7,6 +7,7 @@ It holds one edit a line: `Name: value` sets a field, whatever the app sent; `+N
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sidecars.ambassador.http.fields import CONTROL_FIELDS, TOKEN
@@ -16,7 +17,6 @@ from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType, f
 _EDIT = re.compile(rf"([+-]?)({TOKEN.decode()})[\t ]*(?::[\t ]*([\t\x20-\x7e]*))?")
 _EXPECTED = "expected one edit a line: `Name: value` sets, `+Name: value` adds, `-Name` removes"
 _CREDENTIAL = re.compile(r"(?i)authorization|cookie|token|secret|password|api-?key|access-?key")
-_AUTHORIZATION = b"authorization"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,15 @@ def _parse_edit(line: str) -> HeaderEdit:
 edits = SettingType("header edits", _parse_edits, lambda several: " | ".join(map(str, several)), sensitive=True)
 
 
-def combine_edits(edits: tuple[HeaderEdit, ...] | None, *, has_token: bool) -> CombinedEdits:
+def combine_edits(
+    edits: tuple[HeaderEdit, ...] | None, replaced: Collection[bytes] = (), taken: frozenset[bytes] = frozenset()
+) -> CombinedEdits:
     """Combine the edits into names to remove and lines to add.
 
-    With a bearer token of ours (`has_token`) the app's own `Authorization` is removed, too.
+    `replaced`: the names (in lower case) of fields that credentials of ours take the place of. They are removed, too.
+    So are the fields `taken`, which are kept aside: each attempt has its own.
     """
     several = edits or ()
     removed = {edit.name.lower().encode() for edit in several if edit.sign != "+"}
     added = [f"{edit.name}: {edit.value.reveal()}\r\n".encode() for edit in several if edit.sign != "-"]
-    return CombinedEdits(removed | {_AUTHORIZATION} if has_token else removed, added)
+    return CombinedEdits(removed.union(replaced, taken), added, taken)

@@ -1,5 +1,5 @@
 # ruff: noqa: C901, PLR0912, PLR0915 - status codes are their own best names; a table of fields is one list of branches
-"""Parse the head of a request into a `Request`, and write the head that goes to the upstream. No I/O.
+"""Parse the head of a request of HTTP/1.1, and write the head that goes to the upstream. No I/O.
 
 head ──▶ request line ──────────────────────────────┐
 ──▶ field lines ──▶ HeaderSection (cached) ────┴──▶ Request ──▶ Request.head() ──▶ bytes
@@ -8,7 +8,7 @@ head ──▶ request line ─────────────────�
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from sidecars.ambassador.http.fields import (
@@ -16,11 +16,15 @@ from sidecars.ambassador.http.fields import (
     ControlField,
     Doorkeeper,
     FieldSyntaxError,
+    announced,
     drop_fields,
+    fields_among,
     list_items,
     parse_field_lines,
 )
 from sidecars.ambassador.http.head_rules import CHUNKED, ENDS, MAX_HEADERS, MessageRejected, check_transfer_codings
+from sidecars.ambassador.http.hpack_lines import encode_lines, encode_secrets, encode_start
+from sidecars.ambassador.http.messages import Request
 from sidecars.ambassador.http.request_line import (
     METHOD_TARGET_VERSION,
     NOT_FORWARDED,
@@ -29,55 +33,62 @@ from sidecars.ambassador.http.request_line import (
     rejected_method,
 )
 
-_SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})  # RFC 9110 section 9.2.1
+SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})  # RFC 9110 section 9.2.1
 _IDEMPOTENT: Final = frozenset({b"PUT", b"DELETE"})  # section 9.2.2, without the safe ones
 _KEYED: Final = frozenset({b"POST", b"PATCH"})  # draft-ietf-httpapi-idempotency-key-header
 # Fields that decide what a second execution does: preconditions (RFC 9110 section 13, and those of RFC 4918 and
 # RFC 6638), and the key by which a server recognises a repeated request.
 _REPETITION: Final = re.compile(rb"\r\n(?:if(?:-[a-z-]+)?|(idempotency-key)): ([^\r]*)", re.IGNORECASE).findall
-_BODY_IS_UNUSUAL: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})  # RFC 9110 section 9.3.1: "might close"
+BODY_IS_UNUSUAL: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"DELETE"})  # RFC 9110 section 9.3.1: "might close"
+_DECIMAL: Final = re.compile(rb"[0-9]{1,18}").fullmatch
 _SLASH: Final = b"/"[0]
-
 _CACHED_SECTIONS: Final = 512
 _CACHED_LENGTH: Final = 1024  # bytes of the longest header section that is cached
 
 
-class Request:
-    """A parsed request. Its exchange owns it.
-
-    The attributes that few requests have stand on the class, so that the others pay nothing for them.
-    """
-
-    is_head = False
-    keep_alive = True
-    length = 0  # bytes of the body, or CHUNKED
-    body_is_unusual = False  # True if the method gives a body no meaning: the upstream may close the connection
-    expects_continue = False
-    upgrade: tuple[bytes, ...] = ()  # the protocols of Upgrade that may be asked for
+class Http1Request(Request):
+    """A request that came in HTTP/1.1 or HTTP/1.0."""
 
     def __init__(self, method: bytes, target: bytes, minor: int, fields: HeaderSection) -> None:
         self.method = method
-        self.minor = minor  # of the version: HTTP/1.`minor`
-        self.host = fields.host  # the app's Host, or the authority of its target; None if it named none
+        self.minor = minor
+        self.host = fields.host
         self.target = target
         self.after_host = fields.after_host  # the rest of the head, from the CR LF behind Host's value
-        # True if it may be repeated after it may have taken effect.
-        self.idempotent = method in _SAFE or fields.is_repeatable(method)
+        self._fields = fields
+        self.idempotent = method in SAFE or fields.is_repeatable(method)
         if method == b"HEAD":
             self.is_head = True
 
-    def head(self, host: bytes, more: bytes = b"") -> bytes:
-        """Return the head to send to the upstream with the authority `host`.
+    def head(self, authority: bytes, credentials: bytes = b"") -> bytes:
+        return b"%b %b HTTP/1.1\r\nHost: %b%b%b" % (self.method, self.target, authority, credentials, self.after_host)
 
-        `more` are further field lines, each after a CR LF.
-        """
-        return b"%b %b HTTP/1.1\r\nHost: %b%b%b" % (self.method, self.target, host, more, self.after_host)
+    def block(self, scheme: bytes, authority: bytes, credentials: bytes = b"") -> bytes:
+        fields = self._fields
+        block = fields.block() if self.after_host is fields.after_host else encode_lines(self.after_host)
+        secrets = encode_secrets(credentials) if credentials else b""
+        return b"%b%b%b" % (encode_start(self.method, scheme, authority, self.target), secrets, block)
+
+    def announce(self, length: int) -> None:
+        self.length = length
+        self.after_host = announced(self.after_host, length, expects=self.expects_continue)
+
+    def lines(self) -> bytes:
+        return self.after_host
+
+    def value(self, name: bytes) -> bytes:
+        found = re.search(rb"\r\n%b: ([^\r]*)" % re.escape(name), self.after_host, re.IGNORECASE)
+        return found[1] if found else b""
+
+    def taken(self) -> Sequence[tuple[bytes, bytes]]:
+        return self._fields.taken
 
 
 class HeaderSection:
     """The parsed field lines of a request, without its request line. Shared by equal requests and never changed."""
 
     __slots__ = (
+        "_block",
         "_repetition",
         "after_host",
         "expects_continue",
@@ -87,6 +98,7 @@ class HeaderSection:
         "keep_alive",
         "length",
         "max_forwards",
+        "taken",
         "upgrade",
     )
 
@@ -97,35 +109,57 @@ class HeaderSection:
         self.expects_continue = False
         self.max_forwards: ControlField | None = None
         self.upgrade: tuple[bytes, ...] = ()
+        self.taken: Sequence[tuple[bytes, bytes]] = ()  # names in lower case, and values
         self.forwarded = b""  # the lines to send on, from the CR LF behind Host's value up to our own end
         self.after_host = b""  # `forwarded`, and the end of a head of HTTP/1.1
         self.is_plain = False  # True if nothing in it depends on the method or the version
         self._repetition: list[tuple[bytes, bytes]] | None = None  # computed at the first use
+        self._block: bytes | None = None  # so, too
 
     def is_repeatable(self, method: bytes) -> bool:
-        """Return True if a request with this method, which is not safe, may be executed twice.
-
-        A precondition may fail on the request's own effect: the app would get 412 for its own write. A POST or PATCH
-        with one Idempotency-Key is executed once, however often it comes.
-        """
+        """Return True if a request with this method, which is not safe, may be executed twice."""
         if method not in _IDEMPOTENT and method not in _KEYED:
             return False
         found = self._repetition
         if found is None:
             found = self._repetition = _REPETITION(self.forwarded)
-        if method in _IDEMPOTENT:
-            return all(key for key, _ in found)
-        return len(found) == 1 and bool(found[0][0]) and found[0][1] not in (b"", b'""')
+        return is_repeatable(method, found)
+
+    def block(self) -> bytes:
+        """Return the fields of `after_host` in HPACK. Computed once."""
+        if self._block is None:
+            self._block = encode_lines(self.after_host)
+        return self._block
+
+
+def is_repeatable(method: bytes, found: list[tuple[bytes, bytes]]) -> bool:
+    """Return True if a request with this method, which is not safe, may be executed twice.
+
+    `found` are its fields that decide this: (b"", value) of a precondition, (name, value) of an Idempotency-Key. A
+    precondition may fail on the request's own effect: the app would get 412 for its own write. A POST or PATCH with one
+    Idempotency-Key is executed once, however often it comes.
+    """
+    if method in _IDEMPOTENT:
+        return all(key for key, _ in found)
+    return method in _KEYED and len(found) == 1 and bool(found[0][0]) and found[0][1] not in (b"", b'""')
 
 
 class CombinedEdits:
-    """The edits that each request to one upstream gets: field names (lower case) to remove, and lines to add."""
+    """The edits that each request to one upstream gets: field names (lower case) to remove, and lines to add.
 
-    __slots__ = ("added", "removed")
+    `taken` are those of the removed names whose values the request keeps aside (`Request.taken`).
+    """
 
-    def __init__(self, removed: Iterable[bytes] = (), added: Iterable[bytes] = ()) -> None:
+    __slots__ = ("added", "block", "is_empty", "removed", "taken")
+
+    def __init__(
+        self, removed: Iterable[bytes] = (), added: Iterable[bytes] = (), taken: frozenset[bytes] = frozenset()
+    ) -> None:
         self.removed = frozenset(removed)
         self.added = tuple(added)
+        self.taken = taken
+        self.block: bytes = encode_secrets(b"".join(self.added))  # the lines in HPACK
+        self.is_empty: bool = not (self.removed or self.added)
 
 
 class RequestParser:
@@ -144,11 +178,11 @@ class RequestParser:
     ) -> None:
         self.authorities = authorities
         self._max_headers = max_headers
-        self._edits = edits or CombinedEdits()
+        self.edits = edits or CombinedEdits()
         self._cache: dict[bytes, HeaderSection] = {}
         self._doorkeeper = Doorkeeper()
 
-    def parse(self, data: bytes, end: int) -> Request:
+    def parse(self, data: bytes, end: int) -> Http1Request:
         """Parse the head in `data[:end]`, without the empty line that ends it. Raises MessageRejected."""
         first = data.find(b"\r\n", 0, end)
         if first < 0:
@@ -162,7 +196,7 @@ class RequestParser:
         if fields is None:
             fields = self._parse_section(lines)
         if fields.is_plain and target[0] == _SLASH and minor == b"1" and method not in NOT_FORWARDED:
-            return Request(method, target, 1, fields)
+            return Http1Request(method, target, 1, fields)
         return self._combine(method, target, int(minor), fields)
 
     def _parse_section(self, section: bytes) -> HeaderSection:
@@ -175,17 +209,21 @@ class RequestParser:
             forwarded, control, has_secret = parse_field_lines(lines)
         except FieldSyntaxError as error:
             raise MessageRejected(400, f"malformed request: {error}") from None
-        edits = self._edits
+        edits = self.edits
+        taken: list[tuple[bytes, bytes]] = []
         if edits.removed:
+            if edits.taken:
+                taken = fields_among(forwarded, edits.taken)
             drop_fields(forwarded, edits.removed)
         fields = _interpret(control, forwarded, edits.added)
+        fields.taken = taken
         if not has_secret and len(section) <= _CACHED_LENGTH and self._doorkeeper.seen(section):
             if len(self._cache) >= _CACHED_SECTIONS:
                 self._cache.clear()
             self._cache[section] = fields
         return fields
 
-    def _combine(self, method: bytes, target: bytes, minor: int, fields: HeaderSection) -> Request:
+    def _combine(self, method: bytes, target: bytes, minor: int, fields: HeaderSection) -> Http1Request:
         """Build a request whose request line and fields depend on each other: the slow path of `parse`."""
         if method in NOT_FORWARDED:
             raise rejected_method(method)
@@ -196,7 +234,7 @@ class RequestParser:
             raise MessageRejected(400, "malformed request: it has no Host")
         if fields.length == CHUNKED and not minor:
             raise MessageRejected(400, "HTTP/1.0 has no Transfer-Encoding")
-        request = Request(method, target, minor, fields)
+        request = Http1Request(method, target, minor, fields)
         if authority:
             request.host = authority  # RFC 9112 section 3.2.2: it overrides Host
         request.keep_alive = bool(minor) if fields.keep_alive is None else fields.keep_alive
@@ -205,7 +243,7 @@ class RequestParser:
         if fields.max_forwards is not None:
             extra = _max_forwards(method, fields.max_forwards)
         if request.length:
-            request.body_is_unusual = method in _BODY_IS_UNUSUAL
+            request.body_is_unusual = method in BODY_IS_UNUSUAL
             if fields.expects_continue and minor:
                 request.expects_continue = True
                 extra += b"Expect: 100-continue\r\n"
@@ -292,11 +330,18 @@ def _max_forwards(method: bytes, field: ControlField) -> bytes:
     """
     if method != b"OPTIONS":
         return field.line
-    if field.number < 0:
+    return b"Max-Forwards: %b\r\n" % next_max_forwards(method, field.value)
+
+
+def next_max_forwards(method: bytes, value: bytes) -> bytes:
+    """Return the value of Max-Forwards to send on. Raises MessageRejected."""
+    if method != b"OPTIONS":
+        return value
+    if _DECIMAL(value) is None:
         raise MessageRejected(400, "malformed request: its Max-Forwards is not a number")
-    if field.number == 0:
+    if not int(value):
         raise MessageRejected(204, "the request's Max-Forwards is 0: it goes no further")
-    return b"Max-Forwards: %d\r\n" % (field.number - 1)
+    return b"%d" % (int(value) - 1)
 
 
 def _may_upgrade_to(protocol: bytes) -> bool:

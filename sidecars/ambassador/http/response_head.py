@@ -1,5 +1,5 @@
 # ruff: noqa: C901, PLR0912 - a table of fields is one list of branches
-"""Parse the head of a response into a `Response`, and write the head that goes to the app. No I/O.
+"""Parse the head of a response of HTTP/1.1, and write the head that goes to the app. No I/O.
 
 head ──▶ status line ─┐
 ──▶ field lines ─┴──▶ Response (cached) ──▶ Response.head() ──▶ bytes
@@ -10,7 +10,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sidecars.ambassador.http.fields import ControlField, Doorkeeper, FieldSyntaxError, drop_fields, parse_field_lines
+from sidecars.ambassador.http.fields import (
+    ControlField,
+    Doorkeeper,
+    FieldSyntaxError,
+    drop_fields,
+    field_name,
+    parse_field_lines,
+)
 from sidecars.ambassador.http.head_rules import (
     CHUNKED,
     ENDS,
@@ -19,7 +26,8 @@ from sidecars.ambassador.http.head_rules import (
     MessageRejected,
     check_transfer_codings,
 )
-from sidecars.ambassador.http.request_head import Request
+from sidecars.ambassador.http.hpack_lines import encode_lines
+from sidecars.ambassador.http.messages import FieldEditor, Request, Response, status_field
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?").fullmatch
 _KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"(?:.*,)?[\t ]*timeout=([0-9]{1,6})[\t ]*(?:,.*)?").fullmatch
@@ -28,19 +36,13 @@ _CACHED_HEADS: Final = 512
 _CACHED_LENGTH: Final = 1024  # bytes of the longest head that is cached
 
 
-class Response:
-    """The parsed head of a response.
+class Http1Response(Response):
+    """The head of a response that came in HTTP/1.1 or HTTP/1.0."""
 
-    It is never changed once it is parsed: responses with equal heads may share one object.
-    """
-
-    length = UNTIL_CLOSE  # bytes of the body that follows on the upstream's connection, or CHUNKED, or UNTIL_CLOSE
-    content_length = -1  # the value of Content-Length, -1 without one
     framing = b""  # our line of Content-Length
     chunked = False  # True if the upstream sends chunks
-    has_no_body = False
     is_ambiguous = False  # True for a 1xx that announces a body: the bytes behind it cannot be trusted
-    upgrade = b""
+    _block = b""  # computed at the first use
     keep_alive_head = b""  # the head for a client of HTTP/1.1 whose connection stays open
 
     def __init__(self, status: int, line: bytes, fields: list[bytes], minor: int) -> None:
@@ -52,7 +54,6 @@ class Response:
         self.idle_timeout: int | None = None  # seconds, of the field Keep-Alive
 
     def head(self, minor: int, *, close: bool) -> bytes:
-        """Return the head to send to a client of HTTP/1.`minor`, with the framing of the body."""
         if minor and not close:
             return self.keep_alive_head
         framing = self.framing
@@ -72,9 +73,39 @@ class Response:
         self.keep_alive_head = b"".join((self.line, *self.fields, framing, self.end))
 
     def interim_head(self) -> bytes:
-        """Return the bytes of a 1xx response; those of 101 name the agreed protocol."""
         upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % self.upgrade if self.upgrade else b""
         return b"".join((self.line, *self.fields, upgrade, b"\r\n"))
+
+    def block(self) -> bytes:
+        if not self._block:
+            lines = b"".join((*self.fields, self.framing, b"" if self.status < 200 else self.end))
+            self._block = status_field(self.status) + encode_lines(lines)
+        return self._block
+
+    def value(self, name: bytes) -> bytes:
+        for line in self.fields:
+            if field_name(line) == name:
+                return line[line.index(b":") + 2 : -2]
+        return b""
+
+    def edited(self, editor: FieldEditor) -> Response:
+        fields: list[bytes] = []
+        for line in self.fields:
+            name = field_name(line)
+            if name in editor.names:
+                start = len(name) + 2
+                fields.append(b"%b%b\r\n" % (line[:start], editor.edit(name, line[start:-2])))
+            else:
+                fields.append(line)
+        if fields == self.fields:
+            return self
+        copy = Http1Response(self.status, self.line, fields, 1)
+        copy.length, copy.content_length, copy.has_no_body = self.length, self.content_length, self.has_no_body
+        copy.framing, copy.chunked, copy.is_ambiguous = self.framing, self.chunked, self.is_ambiguous
+        copy.keep_alive, copy.idle_timeout, copy.end = self.keep_alive, self.idle_timeout, self.end
+        copy.upgrade = self.upgrade
+        copy.finish()
+        return copy
 
 
 class StatusLineCache(dict[bytes, tuple[int, bytes, int]]):
@@ -97,11 +128,11 @@ class StatusLineCache(dict[bytes, tuple[int, bytes, int]]):
 STATUS_LINES: Final = StatusLineCache()
 
 # Responses by the bytes of their heads, with the rules of `fields.FieldLineCache`: no secret, and bounded.
-_cache: dict[bytes, Response] = {}
+_cache: dict[bytes, Http1Response] = {}
 _doorkeeper = Doorkeeper()
 
 
-def parse_response(head: bytes, request: Request, max_headers: int = MAX_HEADERS) -> Response:
+def parse_response(head: bytes, request: Request, max_headers: int = MAX_HEADERS) -> Http1Response:
     """Parse the head of the response to `request`, without the empty line that ends the head.
 
     Raises MessageRejected with 502, also for more than `max_headers` fields.
@@ -119,7 +150,7 @@ def parse_response(head: bytes, request: Request, max_headers: int = MAX_HEADERS
         forwarded, control, has_secret = parse_field_lines(lines)
     except FieldSyntaxError as error:
         raise MessageRejected(502, str(error)) from None
-    response = Response(status, line, forwarded, minor)
+    response = Http1Response(status, line, forwarded, minor)
     _interpret(response, control, minor, request)
     response.finish()
     if (
@@ -135,7 +166,7 @@ def parse_response(head: bytes, request: Request, max_headers: int = MAX_HEADERS
     return response
 
 
-def _interpret(response: Response, control: list[ControlField], minor: int, request: Request) -> None:
+def _interpret(response: Http1Response, control: list[ControlField], minor: int, request: Request) -> None:
     """Interpret the control fields together and complete the response with them. Raises MessageRejected."""
     length: ControlField | None = None
     has_codings = False
@@ -182,7 +213,7 @@ def _interpret(response: Response, control: list[ControlField], minor: int, requ
         response.upgrade = upgrade
 
 
-def _frame_response(response: Response, length: ControlField | None, has_codings: bool, request: Request) -> None:  # noqa: FBT001 - one caller
+def _frame_response(response: Http1Response, length: ControlField | None, has_codings: bool, request: Request) -> None:  # noqa: FBT001 - one caller
     """Set the framing of the response's body (RFC 9112 section 6.3). Raises MessageRejected."""
     status = response.status
     if status == 204 or status < 200:

@@ -5,18 +5,21 @@
      v                                                                 |
     client_connection  parses heads, one exchange at a time     response_writer   writes, closes, lingers
      |  Request                                                        ^
-     v                                                                 |
-    exchange           the two bodies, flow control, ends       response_stream   a body that streams through
-     |                                                                 ^
+     v                                                              app_side      what an exchange knows of the app
+    exchange           the two bodies, flow control, ends              ^
+     |                                                                 |
      v                                                                 |
     attempts           endpoint, connection, retries                   |
      |  request head and body (request_body)                           |
      v                                                                 |
-    upstream.upstream_connection  ------- Response, pieces ------------+
+    upstream.upstream_side  ------------- Response, pieces ------------+
+
+An app that speaks HTTP/2 has an `http2_connection` (on `http2_transport`, around the pure core in the package `http2`)
+instead of the first, and an `http2_stream` for each exchange instead of the last.
 
 Beside them: `request_buffer` keeps the bytes of unfinished requests within limits, `retry` decides which attempts are
 repeated, `timeouts` has the table of all time-outs, `tunnel` joins two connections after 101, and `tcp_connection` is
-the app's connection of an upstream that is not HTTP.
+the app's connection of an upstream that is not HTTP. `postgres` has the one that begins as PostgreSQL's clients do.
 
 Read `exchange` first, then `client_connection` and `attempts`. Modules import only what lies below them; a contract in
 pyproject.toml keeps it so. A lower module sees an exchange as an abstract class that it defines itself: mypyc compiles

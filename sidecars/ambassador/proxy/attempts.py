@@ -1,6 +1,6 @@
 """The attempts of an exchange: each chooses an endpoint, and takes or opens a connection to it.
 
-There is at most one attempt at a time. A failure is followed by another attempt or by the end of the exchange. States:
+There is one attempt at a time, but for a hedge (`beside.hedge`). Another one, or the end, follows a failure. States:
 
     none         before the first attempt, also while it waits for the first answer of DNS, and after the last one
     connecting   an endpoint is chosen, and a connection to it opens
@@ -27,18 +27,15 @@ from abc import abstractmethod
 from typing import Final
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
+from sidecars.ambassador.config.setting_types import CONNECT, RESET, TIMEOUT
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.local_replies import Cause
-from sidecars.ambassador.http.request_head import Request
-from sidecars.ambassador.http.response_head import Response
+from sidecars.ambassador.http.messages import Request, Response
 from sidecars.ambassador.proxy import retry
+from sidecars.ambassador.proxy.app_side import AppSide
 from sidecars.ambassador.proxy.request_body import RequestBody
-from sidecars.ambassador.proxy.response_writer import ResponseWriter
-from sidecars.ambassador.setting_types import CONNECT, RESET, TIMEOUT
-from sidecars.ambassador.transport.streams import peer_host
-from sidecars.ambassador.upstream.connection_pool import ConnectionWaiter
 from sidecars.ambassador.upstream.upstream import Upstream
-from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
+from sidecars.ambassador.upstream.upstream_side import BodyCopy, ConnectionWaiter, Hedge, ResponseReceiver, UpstreamSide
 
 monotonic: Final = time.monotonic
 
@@ -48,19 +45,25 @@ class AttemptingExchange(ConnectionWaiter):
 
     # Defaults that most exchanges keep stand on the class: they cost nothing.
     over = False
+    deadline = 0.0  # when nobody wants its response any more; 0 if it has no deadline
     body: RequestBody | None = None  # None if the request has none
-    connection: UpstreamConnection | None = None
+    connection: UpstreamSide | None = None
     endpoint: Endpoint | None = None
     retries = 0  # attempts that were counted as retries
+    repeats = 0  # attempts that were repeated without being counted: the endpoint had not processed them
     failures: tuple[tuple[str, Cause], ...] = ()  # the attempts that failed: the endpoint, and the cause
     label = ""  # the endpoint of the current attempt, for the access log, if there is one
+    hedge: Hedge | None = None  # a second attempt beside the first one, with HEDGE_AFTER
+    hedged = ""  # for the access log: the outcome of the hedge
+    copy: BodyCopy | None = None  # for a mirror, if there is a body
+    is_copy = False  # True for a copy that goes to a mirror
     _held = 0  # bytes of a large head, and behind a 101, as they count for the memory
-    _tried: tuple[Endpoint, ...] = ()
+    tried: tuple[Endpoint, ...] = ()
     _is_race_forgiven = False  # True if the race on an idle connection was lost once: no idle one is taken again
-    _is_on_used_connection = False  # True if the current attempt's connection had served an exchange before
+    is_on_used_connection = False  # True if the current attempt's connection had served an exchange before
     _is_written = False  # True if anything of the request was given to a connection
 
-    def __init__(self, client: ResponseWriter, upstream: Upstream, request: Request, now: float) -> None:
+    def __init__(self, client: AppSide, upstream: Upstream, request: Request, now: float) -> None:
         self.client = client
         self.upstream = upstream
         self.request = request
@@ -73,8 +76,8 @@ class AttemptingExchange(ConnectionWaiter):
         """Return True if all of the request that has come so far is held."""
 
     @abstractmethod
-    def send(self, connection: UpstreamConnection) -> None:
-        """Send the request, as far as it has come."""
+    def send(self, connection: UpstreamSide, receiver: ResponseReceiver) -> None:
+        """Send the request, as far as it has come. The response is for the receiver: the exchange, or its hedge."""
 
     @abstractmethod
     def on_attempt_end(self) -> None:
@@ -97,6 +100,8 @@ class AttemptingExchange(ConnectionWaiter):
             self.upstream.memory.change(-held)
         if self.body is not None:
             self.body.drop()
+            if self.copy is not None:
+                self.copy.leave()
 
     # -- beginning ------------------------------------------------------------------------------------------------
 
@@ -108,7 +113,7 @@ class AttemptingExchange(ConnectionWaiter):
             self.fail(error)
 
     def _begin_attempt(self) -> None:
-        if self.over:
+        if self.over or (self.upstream.identity is not None and not self.upstream.identity.admits(self)):
             return
         upstream, request = self.upstream, self.request
         is_retry = bool(self.failures)
@@ -116,22 +121,19 @@ class AttemptingExchange(ConnectionWaiter):
             self.attempt_started = monotonic()
             self.label = ""
         started = self.attempt_started
-        key = upstream.hash_key(request.after_host, peer_host(self.client.transport)) if upstream.hash_key else b""
-        endpoint = upstream.balancer.choose(started, self._tried, key)
+        key = upstream.hash_key(request.lines(), self.client.peer_host()) if upstream.hash_key else b""
+        endpoint = upstream.balancer.choose(started, self.tried, key)
         if endpoint is None:
-            refusal = upstream.await_address(self._begin_with_address)
+            refusal = upstream.await_address(self.begin_after_wait)
             if refusal is not None:
                 self.give_up(refusal)
             return
         self.endpoint = endpoint
         endpoint.begin_attempt(is_retry=is_retry)
         pool = upstream.pool
-        idle = pool.idle.of(endpoint)
-        while (
-            idle and not self._is_race_forgiven and (request.idempotent or started - idle[-1].idle_since < retry.FRESH)
-        ):
-            connection = idle.pop()
-            if not connection.transport.is_closing():
+        if not self._is_race_forgiven:
+            connection = pool.take(endpoint, request, started, retry.ANY_AGE if request.idempotent else retry.FRESH)
+            if connection is not None:
                 self.on_connected(connection)
                 return
         if pool.opening >= upstream.settings.max_pending:
@@ -140,19 +142,22 @@ class AttemptingExchange(ConnectionWaiter):
             return
         pool.open(endpoint, self)
 
-    def _begin_with_address(self) -> None:
-        """Begin the first attempt, which has waited for DNS. The endpoint is not to blame for that time."""
+    def begin_after_wait(self) -> None:
+        """Begin an attempt that has waited, for DNS or for credentials. The endpoint is not to blame for that time."""
         self.attempt_started = monotonic()
         self.begin_attempt()
 
-    def on_connected(self, connection: UpstreamConnection) -> None:
+    def on_connected(self, connection: UpstreamSide) -> None:
         self.connection = connection
-        self._is_on_used_connection = connection.has_served
+        if self.request.is_grpc and not connection.tells_unprocessed:  # no server of gRPC speaks HTTP/1.1
+            self.leave_attempt_inconclusive()
+            self.give_up(local_replies.NEEDS_HTTP2)
+            return
+        self.is_on_used_connection = connection.has_served
         self._is_written = True
         if self.upstream.access_log is not None:
             self.label = connection.endpoint.label
-        connection.serve(self)
-        self.send(connection)
+        self.send(connection, self)
 
     def on_connect_failed(self, cause: Cause) -> None:
         self.fail_attempt(cause)
@@ -166,25 +171,33 @@ class AttemptingExchange(ConnectionWaiter):
         is_connected = self.connection is not None
         is_closed = cause is local_replies.CONNECTION_CLOSED
         reason = CONNECT if not is_connected else TIMEOUT if cause is local_replies.RESPONSE_TIMEOUT else RESET
-        is_race = self._is_on_used_connection and is_closed
-        verdict = self._judge(reason, closed=is_closed)
+        is_race = self.is_on_used_connection and is_closed
+        verdict = self._judge(reason, closed=is_closed, unprocessed=cause.unprocessed)
+        hedge, self.hedge = self.hedge, None
         self.leave_attempt()
         now = monotonic()
-        if is_race or cause.own_fault:
+        if is_race or cause.own_fault or cause.unprocessed:
             upstream.balancer.on_inconclusive(endpoint, now)
         else:
             upstream.balancer.on_failure(endpoint, self.attempt_started, now, cause.text, unreachable=not is_connected)
+        if hedge is not None and hedge.take_over(endpoint, cause):
+            return
         self.failures += ((endpoint.label, cause),)
         if verdict == retry.FORGIVEN:
             self._is_race_forgiven = True
             upstream.counters.count_race()
             self.begin_attempt()
             return
-        self._tried += (endpoint,)
+        self.tried += (endpoint,)
+        if verdict == retry.UNPROCESSED:
+            self.repeats += 1
+            upstream.counters.count_unprocessed()
+            self.begin_attempt()
+            return
         if verdict == retry.GIVE_UP or not upstream.budget.spend():
             self.give_up(cause)
             return
-        self._begin_after(0.0 if upstream.has_untried(self._tried) else self._pause())
+        self._begin_after(0.0 if upstream.has_untried(self.tried) else self._pause())
 
     def accept(self, response: Response, now: float) -> bool:
         """Report the response's status to the balancer; return False if another attempt is made instead of it."""
@@ -192,37 +205,43 @@ class AttemptingExchange(ConnectionWaiter):
         if endpoint is None:
             return True
         if status < 429:
+            if self.hedge is not None:
+                self.hedge.settle(now)
             self.upstream.balancer.on_response(endpoint, status, self.attempt_started, now)
-            return True
+            return self.upstream.identity is None or not self.upstream.identity.renews(self, status)
         connection = self.connection
         try:
-            retry_after = retry.retry_after(response.fields, time.time())
+            retry_after = retry.retry_after(response.value(b"retry-after"), time.time())
             self.upstream.balancer.on_response(endpoint, status, self.attempt_started, now, retry_after)
-            return not self._repeats(endpoint, status, retry_after)
+            if self._repeats(endpoint, status, retry_after):
+                return False
         except Exception as error:  # noqa: BLE001 - the app still gets its response
             self.upstream.defects.note(error)
             return self.connection is connection
+        if self.hedge is not None:
+            self.hedge.settle(now)
+        return True
 
     def _repeats(self, endpoint: Endpoint, status: int, retry_after: float) -> bool:
-        """Begin another attempt and return True, or return False if the response is to be passed on.
-
-        The next attempt goes to another endpoint if there is one. `retry_after`: seconds that the response asks for.
-        """
+        """Begin another attempt, elsewhere if possible, and return True; False: the response is to be passed on."""
         upstream = self.upstream
+        hedge, cause = self.hedge, local_replies.unwanted_status(status)
+        if hedge and status in upstream.settings.retry_on.statuses and hedge.take_over(endpoint, cause):
+            return True
         if self._judge(status) != retry.RETRY:
             return False
-        tried = (*self._tried, endpoint)
+        tried = (*self.tried, endpoint)
         wait = 0.0 if upstream.has_untried(tried) else max(self._pause(), retry_after)
         if wait > retry.MAX_WAIT or not upstream.budget.spend():
             return False
         self.leave_attempt()
-        self.failures += ((endpoint.label, local_replies.unwanted_status(status)),)
-        self._tried = tried
+        self.failures += ((endpoint.label, cause),)
+        self.tried = tried
         self._begin_after(wait)
         return True
 
     def is_attempt_late(self, now: float) -> bool:
-        """Return True if this attempt has had its time and another endpoint may be tried; if not, it may go on."""
+        """Return True if this attempt has had its time and another endpoint may be tried."""
         limit = self.upstream.settings.try_timeout
         return (
             limit is not None
@@ -230,14 +249,11 @@ class AttemptingExchange(ConnectionWaiter):
             and self.endpoint is not None
             and self._judge(TIMEOUT) == retry.RETRY
             and self.upstream.budget.saved >= 1
-            and self.upstream.has_untried((*self._tried, self.endpoint))
+            and self.upstream.has_untried((*self.tried, self.endpoint))
         )
 
     def expire_attempt(self, now: float, *, is_request_sent: bool) -> Cause:
-        """End the attempt because the exchange's time is over; return the cause.
-
-        `is_request_sent` is True if the endpoint has the request, or does not take it: then it is to blame.
-        """
+        """End the attempt at the end of the exchange's time; `is_request_sent`: the endpoint is to blame for it."""
         endpoint = self.endpoint
         if endpoint is None:
             return local_replies.NO_ADDRESS_IN_TIME if self.upstream.awaits_dns else local_replies.RESPONSE_TIMEOUT
@@ -269,7 +285,7 @@ class AttemptingExchange(ConnectionWaiter):
             endpoint.end_attempt()
             self.endpoint = None
 
-    def switch_attempt(self) -> UpstreamConnection:
+    def switch_attempt(self) -> UpstreamSide:
         """End the attempt with a 101 response, and return the connection.
 
         The endpoint counts the attempt as pending until the tunnel ends.
@@ -283,7 +299,10 @@ class AttemptingExchange(ConnectionWaiter):
         """End the attempt, if there is one, and close its connection."""
         connection, endpoint = self.connection, self.endpoint
         self.connection = self.endpoint = None
-        self._is_on_used_connection = False
+        self.is_on_used_connection = False
+        hedge, self.hedge = self.hedge, None
+        if hedge is not None:
+            hedge.cancel()
         self.on_attempt_end()
         if connection is not None:
             connection.drop()
@@ -299,7 +318,7 @@ class AttemptingExchange(ConnectionWaiter):
 
     # -- the policy -----------------------------------------------------------------------------------------------
 
-    def _judge(self, reason: str | int, *, closed: bool = False) -> str:
+    def _judge(self, reason: str | int, *, closed: bool = False, unprocessed: bool = False) -> str:
         """Return the verdict of the retry policy on an attempt that failed for this reason."""
         settings = self.upstream.settings
         return retry.verdict(
@@ -308,12 +327,14 @@ class AttemptingExchange(ConnectionWaiter):
                 idempotent=self.request.idempotent,
                 written=self._is_written,
                 held=self.is_held(),
-                reused=self._is_on_used_connection,
+                reused=self.is_on_used_connection,
                 closed=closed,
                 race_forgiven=self._is_race_forgiven,
                 retries=self.retries,
+                unprocessed=unprocessed,
+                repeats=self.repeats,
             ),
-            settings.retries,
+            0 if self.is_copy else settings.retries,
             settings.retry_on,
         )
 

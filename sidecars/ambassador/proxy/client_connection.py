@@ -11,15 +11,15 @@ Its states (`state`) and their transitions:
     serving      the request's body is rejected before the response began       lingering
     serving      the response broke off, or a body is rejected behind its head  closed
     serving      101                                                            a tunnel has the transport
+    reading      its first bytes are HTTP/2's preface                           `http2_connection` has the transport
     any          the app closes or resets, IDLE_TIMEOUT, or an abort            closed
     lingering    2 s, or EOF                                                    closed
 
 Requests that arrive while one is being served (pipelining) wait in the buffer; when that is full the connection is not
 read. An app that takes none of the bytes written to it for IDLE_TIMEOUT is reset.
 
-An app that sends EOF may still want the responses to all of its requests. One that has closed its connection wants
-nothing: its exchange is abandoned and counts as 499. `disconnects` tells the two apart: when the EOF arrives, at each
-tick, and before a response is written.
+An app that sends EOF may still want all responses. One that has closed its connection wants none: its exchange is
+abandoned and counts as 499. `disconnects` tells the two apart: at the EOF, at each tick, and before a response.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from typing import Final, cast
 
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bodies import BodyReader, body_reader
-from sidecars.ambassador.http.head_rules import HTTP2, MessageRejected, check_beginning
-from sidecars.ambassador.http.request_head import Request
+from sidecars.ambassador.http.head_rules import HTTP2, TLS, MessageRejected, check_beginning
+from sidecars.ambassador.http.request_head import Http1Request
 from sidecars.ambassador.http.unfinished_head import UnfinishedHead
 from sidecars.ambassador.proxy import timeouts
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
+from sidecars.ambassador.proxy.http2_connection import Http2Connection
 from sidecars.ambassador.proxy.request_buffer import RequestBuffer
-from sidecars.ambassador.proxy.tunnel import Handover
 from sidecars.ambassador.transport.streams import Transport, report_untaken
 from sidecars.ambassador.upstream.buffer_memory import LARGE_HEAD
 from sidecars.ambassador.upstream.upstream import Upstream
@@ -143,18 +143,36 @@ class ClientConnection(RequestBuffer):
                 raise MessageRejected(503, "the head of the request is too large while memory is short")  # noqa: TRY301 - one way out
             request = self.upstream.request_parser.parse(data, end)
         except MessageRejected as error:
-            self.reject(error.status, error.reason, error.protocol)
+            if error.protocol == HTTP2 and not self._is_used:
+                self._speak_http2(data)
+            else:
+                self.reject(error.status, error.reason, error.protocol)
             return
-        self._begin(request, data[end + 4 :], end)
+        self._begin(request, data, end)
 
-    def _begin(self, request: Request, rest: bytes, head: int) -> None:
-        """Begin the exchange of a request with `head` bytes of head, behind which `rest` has come."""
+    def _speak_http2(self, data: bytes) -> None:
+        """Give the connection, which began with HTTP/2's preface, to that protocol."""
+        self.leave()
+        self._go()
+        Http2Connection(self.upstream).take_over(self.transport, data, ended=self.ended, is_full=self.is_full)
+
+    def _begin(self, request: Http1Request, data: bytes, head: int) -> None:
+        """Begin the exchange of a request, whose `head` bytes are the first ones of `data`."""
+        rest = data[head + 4 :]
         self._buffer = b"" if request.length else rest
         if self._buffer or self._held:
             self._note_held()
             if self.lingers:
                 return
-        exchange = self.exchange = Exchange(self, self.upstream, request)
+        self._is_used = True
+        if self.upstream.routes is not None:
+            from sidecars.ambassador.proxy.routed.beginning import http1_exchange  # noqa: PLC0415 - only with routes
+
+            exchange = self.exchange = http1_exchange(self, self.upstream, request, data, head)
+        elif self.upstream.observe is not None:
+            exchange = self.exchange = self.upstream.observe(self, self.upstream, request, None)
+        else:
+            exchange = self.exchange = Exchange(self, self.upstream, request)
         if head > LARGE_HEAD:
             exchange.hold_head(head)
         if request.length:
@@ -163,7 +181,7 @@ class ClientConnection(RequestBuffer):
                 self._feed(exchange, body, rest)
             if exchange.over:
                 return
-        if self.upstream.admission.admit(exchange):
+        if exchange.upstream.admission.admit(exchange):
             exchange.start(exchange.started)
 
     def _feed(self, exchange: Exchange, body: BodyReader, data: bytes) -> None:
@@ -218,21 +236,11 @@ class ClientConnection(RequestBuffer):
 
     # -- for the exchange -----------------------------------------------------------------------------------------
 
-    def closes_after(self, request: Request, *, complete: bool) -> bool:
-        is_last = self.ended and not self._buffer
-        return not request.keep_alive or not complete or is_last or self.upstream.clients.draining
-
-    def has_left(self) -> bool:
-        if self.exchange is None or not self.upstream.disconnects.has_closed(self.transport):
-            return False
-        self.abort()
-        return True
-
-    def finish(self, now: float, *, close: bool) -> None:
+    def finish(self, now: float) -> None:
         exchange = self.exchange
         self.exchange = None
         self.since = now
-        if close:
+        if self.closes:
             if self._buffer or (exchange is not None and not exchange.is_complete):
                 self.linger()
             else:
@@ -257,12 +265,6 @@ class ClientConnection(RequestBuffer):
             self._reject_truncated()
             if self.exchange is None:
                 self.close()
-
-    def hand_over(self) -> Handover:
-        unread = self._buffer
-        self._go()
-        self.leave()
-        return Handover(self.transport, unread, ended=self.ended, is_full=self.is_full)
 
     def pause_writing(self) -> None:
         self.is_full = True
@@ -290,7 +292,7 @@ class ClientConnection(RequestBuffer):
         `protocol` is the client's protocol, if it is not HTTP/1.
         """
         upstream, exchange = self.upstream, self.exchange
-        if protocol:
+        if protocol == TLS:
             upstream.log_protocol(protocol)
         self.leave()
         if exchange is None:
@@ -301,13 +303,12 @@ class ClientConnection(RequestBuffer):
             self.linger()  # its response is written already
             return
         else:
-            has_begun = exchange.stream is not None
+            has_begun = exchange.status != 0
             exchange.abandon(status)
             if has_begun:
                 self.break_off(by_reset=True)
                 return
-        is_http2 = protocol == HTTP2
-        self.write(local_replies.http2_goaway(reason) if is_http2 else local_replies.rejection_reply(status, reason))
+        self.write(local_replies.rejection_reply(status, reason))
         self.linger()
 
     def _fail(self, error: Exception) -> None:
@@ -337,7 +338,7 @@ class ClientConnection(RequestBuffer):
             return
         exchange = self.exchange
         if exchange is not None:
-            if not ((self.ended or self._is_unread) and self.has_left()):
+            if not ((self.ended or self._is_unread) and self._is_abandoned()):
                 exchange.tick(now)
         elif self.lingers:
             if not unsent and now - max(self.since, self.delivery.changed_at) >= timeouts.LINGER:

@@ -1,8 +1,7 @@
 """One request and its response: its attempts, and the two bodies that stream through.
 
-The way of a request: `ClientConnection` parses its head and begins an exchange; admission starts it; an attempt gets a
-connection to an endpoint; the exchange sends the request on it. The response comes back from `UpstreamConnection`
-through the methods of `ResponseReceiver`, and goes to the app through `ResponseWriter`.
+The way of a request: `ClientConnection` parses its head and begins an exchange; admission starts it; an attempt gets an
+`UpstreamSide` to an endpoint, on which it is sent. The response comes by `ResponseReceiver`, and leaves by `AppSide`.
 
 Its states are those of `timeouts`. It ends in exactly one way, after which it is `over`:
 
@@ -11,8 +10,6 @@ Its states are those of `timeouts`. It ends in exactly one way, after which it i
     cut        the response broke off after it had begun, so the app's connection breaks off, too
     abandon    the app is gone, or its request was rejected in the middle
     _switch    a 101 response: the two connections are a tunnel
-
-Back-pressure: a side is not read while the transport of the other one is full.
 """
 
 from __future__ import annotations
@@ -23,18 +20,16 @@ from typing import Final
 
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.local_replies import Cause
-from sidecars.ambassador.http.request_head import Request
-from sidecars.ambassador.http.response_head import Response
+from sidecars.ambassador.http.messages import Request, Response
+from sidecars.ambassador.http2.fields import Field
 from sidecars.ambassador.proxy import timeouts
+from sidecars.ambassador.proxy.app_side import AppSide
 from sidecars.ambassador.proxy.attempts import AttemptingExchange
 from sidecars.ambassador.proxy.request_body import RequestBody
-from sidecars.ambassador.proxy.response_stream import ResponseStream
-from sidecars.ambassador.proxy.response_writer import ResponseWriter
 from sidecars.ambassador.proxy.tunnel import splice
 from sidecars.ambassador.upstream.upstream import Upstream
-from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
+from sidecars.ambassador.upstream.upstream_side import ResponseReceiver, UpstreamSide
 
-_MAX_JOINED: Final = 64 * 1024  # bytes of a body that are copied behind its head, to be one write; more does not wait
 GONE: Final = 499  # nginx's status: the client closed before it had its response
 
 monotonic: Final = time.monotonic
@@ -44,20 +39,24 @@ class Exchange(AttemptingExchange):
     """A request on its way to an endpoint, and its response on the way back. Its client's connection owns it."""
 
     # Defaults that most exchanges keep stand on the class: they cost nothing.
-    stream: ResponseStream | None = None  # the response, once its head has been passed on
+    status = 0  # of a response that streams through, once its head has been passed on; 0 before
+    _response_state = ""  # of such a response
+    attempt_lines = b""  # field lines of the current attempt alone, each behind a CR LF (`observed`)
     response_at = 0.0  # the time when it was passed on, for the access log, if there is one
     _is_started = False  # True while admission counts it
     _is_blocked = False  # True if the upstream does not take more of the request at present
     _agreed: tuple[Response, bytes] | None = None  # a 101 before the end of the request, and the bytes behind it
     _is_continued = False  # True if the client has been told to continue
 
-    def __init__(self, client: ResponseWriter, upstream: Upstream, request: Request) -> None:
+    def __init__(self, client: AppSide, upstream: Upstream, request: Request) -> None:
         now = monotonic()
         super().__init__(client, upstream, request, now)
         self.started = now
+        if upstream.deadline_field is not None:
+            self.deadline = upstream.deadline_field.deadline(request, now)
         self.progress: timeouts.Progress = timeouts.Progress(now)
         if request.length:
-            self.body = RequestBody(request.length, upstream.settings.retry_buffer, upstream.memory)
+            self.body = RequestBody(upstream.settings.retry_buffer, upstream.memory)
 
     def start(self, now: float) -> None:
         """Begin the first attempt: admission has let it pass."""
@@ -66,6 +65,8 @@ class Exchange(AttemptingExchange):
         self.progress.restart(now)
         self.upstream.admission.count_start()
         self.upstream.budget.earn()
+        if self.upstream.companion is not None:
+            self.upstream.companion.on_start(self, now)
         self.begin_attempt()
 
     # -- the request ----------------------------------------------------------------------------------------------
@@ -78,32 +79,38 @@ class Exchange(AttemptingExchange):
     def is_held(self) -> bool:
         return self.body is None or self.body.held is not None
 
-    def send(self, connection: UpstreamConnection) -> None:
-        host = self.request.host if self.upstream.preserves_host else None
-        head = self.request.head(host or connection.endpoint.host, self.upstream.credentials)
+    def send(self, connection: UpstreamSide, receiver: ResponseReceiver) -> None:
+        upstream = self.upstream
+        authority = (self.request.host if upstream.preserves_host else None) or connection.endpoint.host
+        credentials = upstream.lines_of(self.request, self.deadline, self.started) + self.attempt_lines
+        if upstream.identity is not None:
+            connection = upstream.identity.carry(self, connection, authority)
+            credentials += upstream.identity.line
         body = self.body
-        held = None if body is None else body.held
-        if body is None or not held:
-            connection.write(head)
+        if body is None:
+            connection.begin(receiver, authority, credentials, (), 0, (), done=True)
             return
-        if body.size <= _MAX_JOINED:
-            connection.write(b"".join((head, *held)))
-        else:
-            connection.writelines((head, *held), len(head) + body.size)
-        body.note_written(repeatable=self.request.idempotent)
-        self.client.read_on()
+        held: Sequence[bytes] = body.held or ()
+        connection.begin(receiver, authority, credentials, held, body.size, body.trailers, done=body.is_complete)
+        if held:
+            body.note_written(repeatable=self.request.idempotent or connection.tells_unprocessed)
+            self.client.read_on()
 
-    def feed(self, pieces: Sequence[bytes], trailers: Sequence[bytes], *, done: bool) -> None:
+    def feed(self, pieces: Sequence[bytes], trailers: Sequence[Field], *, done: bool) -> None:
         """Take more of the request's body; `done` is True if that was all."""
         body = self.body
         assert body is not None  # noqa: S101 - a request that is fed has a body
-        encoded = body.add(pieces, trailers, done=done)
-        if done or encoded:
+        body.add(pieces, trailers, done=done)
+        if self.copy is not None:
+            self.copy.add(pieces, trailers, done=done)
+        if done or pieces:
             self.progress.note()
-        connection = self.connection
-        if connection is not None and encoded:
-            connection.writelines(encoded, body.added)
-            body.note_written(repeatable=True)
+            connection = self.connection
+            if connection is not None:
+                connection.send(pieces, body.added, trailers, done=done)
+                body.note_written(repeatable=True)
+            elif self.holds:
+                self.begin_after_wait()
         if done and self._agreed is not None:
             self._switch(*self._agreed)
 
@@ -136,13 +143,10 @@ class Exchange(AttemptingExchange):
         return self.is_complete and not self._is_blocked and not self.request.body_is_unusual
 
     def lose(self, cause: Cause) -> None:
-        if self.stream is not None:
-            self.cut()
+        if self.status:
+            self.cut(cause)
         else:
             self.fail_attempt(cause)
-
-    def _closes(self) -> bool:
-        return self.client.closes_after(self.request, complete=self.is_complete)
 
     def interim(self, response: Response) -> None:
         """Pass a 1xx on (RFC 9110 section 15.2), unless the client does not know 1xx, or has had a 100 already."""
@@ -151,39 +155,35 @@ class Exchange(AttemptingExchange):
             if self._is_continued:
                 return
             self._is_continued = True
-        if self.request.minor:
-            self.client.write(response.interim_head())
+        self.client.interim(self.request, response)
 
-    def respond_whole(self, response: Response, body: bytes, now: float) -> None:
-        client, request = self.client, self.request
-        if client.ended and client.has_left():
+    def respond_whole(self, response: Response, body: bytes, trailers: Sequence[Field], now: float) -> None:
+        client = self.client
+        if client.has_left():
             return
-        close = self._closes()
-        head = response.head(request.minor, close=close)
-        if len(body) <= _MAX_JOINED:
-            client.write(head + body)
-        else:
-            client.writelines((head, body))
-        self._finish(response.status, now, close=close)
+        client.respond_whole(self.request, response, body, trailers, complete=self.is_complete)
+        self._finish(response.status, now)
 
     def respond(self, response: Response) -> None:
-        if self.client.ended and self.client.has_left():
+        if self.client.has_left():
             return
         self.progress.note()
         if self.upstream.access_log is not None:
             self.response_at = monotonic()
-        self.stream = ResponseStream(self.client, self.request, response, close=self._closes())
+        self.status = response.status
+        self.upstream.admission.count_stream()
+        self._response_state = timeouts.RECEIVING if response.content_length >= 0 else timeouts.STREAMING
+        self.client.respond(self.request, response, complete=self.is_complete)
 
     def pass_on(self, pieces: Sequence[bytes]) -> None:
         self.progress.note()
-        stream = self.stream
-        if stream is not None:
-            stream.pass_on(pieces)
+        if self.status:
+            self.client.pass_on(pieces)
 
-    def end(self, trailers: Sequence[bytes], now: float) -> None:
-        stream = self.stream
-        if stream is not None:
-            self._finish(stream.status, now, close=stream.end(trailers, close=self._closes()))
+    def end(self, trailers: Sequence[Field], now: float) -> None:
+        if self.status:
+            self.client.end(self.request, trailers, complete=self.is_complete)
+            self._finish(self.status, now)
 
     def pause_response(self) -> None:
         """Read no more of the response: the app does not take it."""
@@ -225,10 +225,10 @@ class Exchange(AttemptingExchange):
 
     @property
     def state(self) -> str:
-        if self.stream is not None:
-            return self.stream.state
+        if self.status:
+            return self._response_state
         if self.connection is None:
-            return timeouts.CONNECTING
+            return timeouts.SENDING if self.holds else timeouts.CONNECTING
         if self._is_blocked:
             return timeouts.BLOCKED
         return timeouts.AWAITING if self.is_complete else timeouts.SENDING
@@ -237,12 +237,16 @@ class Exchange(AttemptingExchange):
         """End the exchange, or its attempt, if a peer has been silent for too long or its whole time is over."""
         if self.over:
             return
+        if 0.0 < self.deadline <= now and not self.status:
+            self.abandon_attempt(has_response=False)
+            self.give_up(local_replies.DEADLINE)
+            return
         settings = self.upstream.settings
         if settings.total_timeout is not None and now - self.started >= settings.total_timeout:
             self._expire(now)
             return
         connection = self.connection if self.request.length else None
-        silent = self.progress.silent_for(now, None if connection is None else connection.transport)
+        silent = self.progress.silent_for(now, -1 if connection is None else connection.taken())
         if not silent:
             return
         state = self.state
@@ -251,56 +255,53 @@ class Exchange(AttemptingExchange):
         elif state == timeouts.SENDING:
             if self.request.expects_continue and not self._is_continued and silent >= timeouts.CONTINUE_AFTER:
                 self._is_continued = True
-                self.client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.client.tell_to_continue()
         elif state in (timeouts.BLOCKED, timeouts.AWAITING) and self.is_attempt_late(now):
             self.lose(local_replies.RESPONSE_TIMEOUT)
 
     def _time_out(self, state: str, now: float) -> None:
         if state == timeouts.SENDING:
             self.client.reject(408, "the rest of the request did not come in time")
-        elif self.stream is None:
+        elif not self.status:
             self._expire(now)
         elif not self.client.is_full:  # the client's connection ends itself if the app does not take the response
-            self.cut()
+            self.cut(local_replies.RESPONSE_TIMEOUT)
 
     def _expire(self, now: float) -> None:
         """End because the whole time is over; there is no further attempt."""
-        if self.stream is not None:
-            self.cut()
+        if self.status:
+            self.cut(local_replies.RESPONSE_TIMEOUT)
         else:
             self.give_up(self.expire_attempt(now, is_request_sent=self.is_complete or self._is_blocked))
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
-    def _finish(self, status: int, now: float, *, close: bool) -> None:
+    def _finish(self, status: int, now: float) -> None:
         self.over = True
         self._count(status, now)
-        self.client.finish(now, close=close)
+        self.client.finish(now)
 
     def give_up(self, cause: Cause) -> None:
         """End with a local reply, which lists the attempts and their causes."""
-        if self.client.ended and self.client.has_left():
+        if self.client.has_left():
             return
         self.over = True
-        close = self._closes() or not self.request.minor
-        self.client.write_local_reply(cause, self.failures, head_only=self.request.is_head, close=close)
+        self.client.reply(self.request, cause, self.failures, complete=self.is_complete)
         self.label = ""
         self._count(cause.status, monotonic())
-        self.upstream.loop.call_soon(self._finish_local_reply, close)
+        self.upstream.loop.call_soon(self._finish_local_reply)
 
-    def _finish_local_reply(self, close: bool) -> None:  # noqa: FBT001 - a callback
+    def _finish_local_reply(self) -> None:
         if self.client.serves(self):
-            self.client.finish(monotonic(), close=close)
+            self.client.finish(monotonic())
 
-    def cut(self) -> None:
-        """End because the response broke off: the client's connection must break off, too."""
-        stream = self.stream
-        assert stream is not None  # noqa: S101 - it has begun
+    def cut(self, cause: Cause) -> None:
+        """End because the response, which had begun, broke off: what the app gets must break off, too."""
         self.over = True
         self.leave_attempt()
         self.upstream.counters.count_error("http_response_incomplete")
-        self._count(stream.status, monotonic(), whole=False)
-        self.client.break_off(by_reset=not stream.is_framed)
+        self._count(self.status, monotonic(), whole=False)
+        self.client.cut(cause)
 
     def abandon(self, status: int) -> None:
         """End because the client is gone (GONE), or its request was rejected in the middle (any other status)."""
@@ -308,7 +309,7 @@ class Exchange(AttemptingExchange):
             return
         self.over = True
         if status == GONE:
-            self.abandon_attempt(has_response=self.stream is not None)
+            self.abandon_attempt(has_response=self.status != 0)
         else:
             self.leave_attempt_inconclusive()
         self._count(status, monotonic(), whole=False)
@@ -319,9 +320,9 @@ class Exchange(AttemptingExchange):
         try:
             if self.over:
                 if self.client.serves(self):
-                    self.client.break_off(by_reset=True)
-            elif self.stream is not None:
-                self.cut()
+                    self.client.reset()
+            elif self.status:
+                self.cut(local_replies.DEFECT)
             else:
                 self.leave_attempt_inconclusive()
                 self.give_up(local_replies.DEFECT)
@@ -333,14 +334,14 @@ class Exchange(AttemptingExchange):
             if self._is_started:
                 self._count(local_replies.DEFECT.status, monotonic(), whole=False)
             if self.client.serves(self):
-                self.client.break_off(by_reset=True)
+                self.client.reset()
 
     def _count(self, status: int, now: float, *, whole: bool = True) -> None:
         upstream = self.upstream
         self.release_memory()
         if self._is_started:
             self._is_started = False
-            upstream.admission.count_end()
+            upstream.admission.count_end(streams=self.status != 0)
         upstream.counters.count_response(status, now - self.started)
         if upstream.access_log is not None:
             try:

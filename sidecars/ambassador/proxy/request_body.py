@@ -1,52 +1,45 @@
-"""The body of a request on its way upstream: framed anew, and held for another attempt. No I/O."""
+"""The body of a request on its way upstream, in plain pieces, held for another attempt. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sidecars.ambassador.http.bodies import encode_chunk, encode_last_chunk
-from sidecars.ambassador.http.head_rules import CHUNKED
+from sidecars.ambassador.http2.fields import Field
 from sidecars.ambassador.upstream.buffer_memory import SHARE, BufferMemory
 
 
 class RequestBody:
     """The body of one request, which its exchange owns.
 
-    The part that has come is `held`, encoded as it goes out. It is dropped when it is larger than may be held, when
-    memory is short, or when it has been written for a method that must not be repeated. Only while all of it is held
-    can the request be sent again.
+    The part that has come is `held`. It is dropped when it is larger than may be held, when memory is short, or when it
+    has been written for a method that must not be repeated. Only while all of it is held can the request be sent again.
     """
 
-    __slots__ = ("_chunked", "_counted", "_limit", "_memory", "added", "held", "is_complete", "size")
+    __slots__ = ("_counted", "_limit", "_memory", "added", "held", "is_complete", "size", "trailers")
 
-    def __init__(self, length: int, limit: int, memory: BufferMemory) -> None:
-        """`length` of the body in bytes, or CHUNKED. More than `limit` bytes are not held once they are written."""
+    def __init__(self, limit: int, memory: BufferMemory) -> None:
+        """More than `limit` bytes are not held once they are written."""
         self._memory = memory
         self._counted = 0  # bytes of those that are held, as far as they count for the memory
-        self._chunked = length == CHUNKED
         self._limit = limit
         self.held: list[bytes] | None = []
         self.size = 0  # bytes that were held, at the most
-        self.added = 0  # bytes that were added last, encoded
+        self.added = 0  # bytes that were added last
         self.is_complete = False
+        self.trailers: Sequence[Field] = ()  # once it is complete
 
-    def add(self, pieces: Sequence[bytes], trailers: Sequence[bytes], *, done: bool) -> list[bytes]:
-        """Add pieces that have come, and return them encoded. `done` is True if that was all of the body."""
-        if self._chunked:
-            encoded = encode_chunk(pieces)
-            if done:
-                encoded.append(encode_last_chunk(trailers))
-        else:
-            encoded = list(pieces)
-        self.is_complete = done
-        self.added = sum(map(len, encoded))
+    def add(self, pieces: Sequence[bytes], trailers: Sequence[Field], *, done: bool) -> None:
+        """Add pieces that have come. `done` is True if that was all of the body, which ends with these trailers."""
+        self.added = sum(map(len, pieces))
+        if done:
+            self.is_complete = True
+            self.trailers = trailers
         if self.held is not None:
-            self.held += encoded
+            self.held += pieces
             self.size += self.added
             if self.size > SHARE:
                 counted, self._counted = self._counted, self.size
                 self._memory.change(self.size - counted)
-        return encoded
 
     @property
     def is_too_large(self) -> bool:

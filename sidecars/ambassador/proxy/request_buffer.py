@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import Final, cast
 
 from sidecars.ambassador.http.bodies import BodyReader
+from sidecars.ambassador.http.messages import Request
 from sidecars.ambassador.http.unfinished_head import UnfinishedHead
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
 from sidecars.ambassador.proxy.response_writer import ResponseWriter
+from sidecars.ambassador.proxy.tunnel import Handover
 from sidecars.ambassador.transport import small_reads
 from sidecars.ambassador.upstream.client_registry import AppConnection
 from sidecars.ambassador.upstream.upstream import Upstream
@@ -23,7 +25,7 @@ _MAX_PIPELINED: Final = 64 * 1024  # bytes of further requests that wait
 class RequestBuffer(ResponseWriter):
     """The buffer, and the exchange under way. The whole, `ClientConnection`, derives from it."""
 
-    __slots__ = ("_body", "_buffer", "_held", "_is_reading_on", "_is_unread", "_unfinished", "exchange")
+    __slots__ = ("_body", "_buffer", "_held", "_is_reading_on", "_is_unread", "_is_used", "_unfinished", "exchange")
 
     def __init__(self, upstream: Upstream) -> None:
         super().__init__(upstream)
@@ -33,10 +35,14 @@ class RequestBuffer(ResponseWriter):
         self._buffer = b""  # of further requests
         self._held = 0  # bytes of both that the registry knows of
         self._is_reading_on = False  # True if the rest of the chunks that have come is read in the next turn
+        self._is_used = False  # True once a request has come: HTTP/2 begins with the connection or not at all
         self._is_unread = False  # True if there is no room for more bytes of the app
 
     def serves(self, exchange: object) -> bool:
         return self.exchange is exchange
+
+    def replying(self) -> Upstream:
+        return self.upstream if self.exchange is None else self.exchange.upstream
 
     def idle_since(self) -> float:
         return -1.0 if self.exchange is not None else self.since
@@ -105,6 +111,26 @@ class RequestBuffer(ResponseWriter):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+
+    def closes_after(self, request: Request, *, complete: bool) -> bool:
+        is_last = self.ended and not self._buffer
+        return not request.keep_alive or not complete or is_last or self.upstream.clients.draining
+
+    def hand_over(self) -> Handover:
+        unread = self._buffer
+        self._go()
+        self.leave()
+        return Handover(self.transport, unread, ended=self.ended, is_full=self.is_full)
+
+    def has_left(self) -> bool:
+        return self.ended and self._is_abandoned()
+
+    def _is_abandoned(self) -> bool:
+        """Return True, and end the exchange, if the app has closed its connection."""
+        if self.exchange is None or not self.upstream.disconnects.has_closed(self.transport):
+            return False
+        self.abort()
+        return True
 
     def abort(self) -> None:
         """Close at once; by a reset if the app is owed something."""

@@ -18,20 +18,32 @@ written on it. The first time, such a request is repeated on a new connection wi
 even RETRIES=0 never shows the race to the app. A non-idempotent request avoids the race: it uses only a connection that
 was at work a moment ago.
 
+An attempt that the endpoint has provably not processed (`Cause.unprocessed`) is repeated at once on another endpoint,
+whatever the method and RETRY_ON say, for at most three endpoints. It counts neither as a retry nor for the budget, and
+the endpoint is not blamed. The proofs, all of HTTP/2 (RFC 9113 sections 6.8 and 8.7, gRFC A6):
+
+    what happened                                                       repeated
+    RST_STREAM with REFUSED_STREAM                                      at once, any method
+    GOAWAY with a last stream id lower than the stream's                at once, any method
+    the connection was lost before the request was given to it         at once, any method
+    RST_STREAM with another code, a lost connection after writing       as above: if idempotent, and by RETRY_ON
+    the same three, on the third endpoint                               as above, any method: it is safe, and counted
+
 A retry budget (`sidecars.ambassador.upstream.retry_budget`) bounds the retries of all requests together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sidecars.ambassador.setting_types import RetryOn
+from sidecars.ambassador.config.setting_types import RetryOn
 from sidecars.chassis.http import retry_after as field
 
 FRESH: Final = 1.0  # seconds for which an idle connection may serve a request that cannot be repeated
+ANY_AGE: Final = 1e9  # seconds for a request that can be repeated: no limit
 
+_MOST_REPEATS: Final = 2  # of an attempt that was unprocessed: three endpoints
 _FIRST_PAUSE: Final = 0.025  # seconds
 _MAX_PAUSE: Final = 0.25  # seconds
 _MAX_RETRY_AFTER: Final = 86_400.0  # seconds; a longer Retry-After counts as this
@@ -50,16 +62,21 @@ class FailedAttempt:
     closed: bool  # True if the upstream closed the connection; False after a time-out or a malformed response
     race_forgiven: bool  # True if the race has been forgiven once already
     retries: int  # retries that were counted so far
+    unprocessed: bool = False  # True if the endpoint has provably not processed it
+    repeats: int = 0  # attempts so far that were repeated because they were unprocessed
 
 
 FORGIVEN: Final = "forgiven"
+UNPROCESSED: Final = "unprocessed"
 RETRY: Final = "retry"
 GIVE_UP: Final = "give up"
 
 
 def verdict(failed: FailedAttempt, allowed: int, retry_on: RetryOn) -> str:
-    """Return FORGIVEN (repeat on a new connection, not counted), RETRY or GIVE_UP."""
-    safe = failed.held and (failed.idempotent or not failed.written)
+    """Return FORGIVEN (on a new connection, not counted), UNPROCESSED (elsewhere, not counted), RETRY or GIVE_UP."""
+    if failed.unprocessed and failed.held and failed.repeats < _MOST_REPEATS:
+        return UNPROCESSED
+    safe = failed.held and (failed.idempotent or failed.unprocessed or not failed.written)
     if not safe:
         return GIVE_UP
     if failed.written and failed.reused and failed.closed and not failed.race_forgiven:
@@ -73,10 +90,6 @@ def pause(retries: int, chance: float) -> float:
     return min(_MAX_PAUSE, _FIRST_PAUSE * 2.0**retries) * (0.5 + chance)
 
 
-def retry_after(fields: Iterable[bytes], now: float) -> float:
-    """Return the seconds of Retry-After in these field lines; 0 if there is none. `now` is a Unix time."""
-    for line in fields:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"retry-after":
-            return field.retry_after(value.rstrip().decode("latin-1"), now, _MAX_RETRY_AFTER) or 0.0
-    return 0.0
+def retry_after(value: bytes, now: float) -> float:
+    """Return the seconds that the value of a Retry-After asks for; 0 without one (b""). `now` is a Unix time."""
+    return (field.retry_after(value.decode("latin-1"), now, _MAX_RETRY_AFTER) or 0.0) if value else 0.0

@@ -10,9 +10,9 @@ import asyncio
 import time
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
+from sidecars.ambassador.config.setting_types import CONNECT
 from sidecars.ambassador.http.local_replies import DEFECT, NO_ADDRESS, NO_ADDRESS_IN_TIME, Cause
 from sidecars.ambassador.proxy.tunnel import TunnelEnd
-from sidecars.ambassador.setting_types import CONNECT
 from sidecars.ambassador.transport.streams import peer_host
 from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.chassis.runtime import logs
@@ -23,11 +23,12 @@ log = logs.get("ambassador.tcp")
 class TcpConnection(TunnelEnd):
     """A connection from the app: it looks for an endpoint, and is the app's end of the tunnel from then on."""
 
-    __slots__ = ("_task", "attempts", "failures", "label", "started")
+    __slots__ = ("_task", "attempts", "failures", "label", "preferred", "started")
 
     def __init__(self, upstream: Upstream) -> None:
         super().__init__(upstream, inbound=True)
         self._task: asyncio.Task[None] | None = None
+        self.preferred: Endpoint | None = None  # the only one that this connection is for
         # For the access log:
         self.started = time.monotonic()
         self.label = ""  # the endpoint at the other end
@@ -47,7 +48,7 @@ class TcpConnection(TunnelEnd):
         self.upstream.counters.count_accepted()
         cause = self.upstream.clients.admit(self, self.transport)
         if cause is not None:
-            self._give_up(cause)
+            self.give_up(cause)
             return
         self._task = self.upstream.loop.create_task(self._find())
 
@@ -65,23 +66,24 @@ class TcpConnection(TunnelEnd):
 
     async def _find(self) -> None:
         try:
-            await self._attempt_all()
+            await self.attempt_all()
         except Exception as error:  # noqa: BLE001 - the app must not wait for ever
             self.upstream.defects.note(error)
             if not self.lost and self.peer is None:
-                self._give_up(DEFECT)
+                self.give_up(DEFECT)
 
-    async def _attempt_all(self) -> None:
+    async def attempt_all(self) -> None:
         """Open a connection to an endpoint, and to another one if that fails; then join the tunnel, or give up."""
         upstream = self.upstream
         tried: list[Endpoint] = []
         cause = await self._await_address() or NO_ADDRESS
         key = upstream.hash_key(b"", peer_host(self.transport)) if upstream.hash_key else b""
         settings = upstream.settings
-        allowed = settings.retries if CONNECT in settings.retry_on.failures else 0
+        may_retry = CONNECT in settings.retry_on.failures and self.preferred is None
+        allowed = settings.retries if may_retry else 0
         while len(tried) <= allowed:
             started = time.monotonic()
-            endpoint = upstream.balancer.choose(started, tried, key)
+            endpoint = self.preferred or upstream.balancer.choose(started, tried, key)
             if endpoint is None or self.lost or (tried and started - self.started >= settings.timeout):
                 break
             if tried:
@@ -90,7 +92,7 @@ class TcpConnection(TunnelEnd):
             self.attempts = len(tried)
             endpoint.begin_attempt(is_retry=len(tried) > 1)
             try:
-                opened = await upstream.pool.connect(endpoint, lambda: TunnelEnd(upstream, inbound=False))
+                opened = await upstream.pool.connect(endpoint, self.new_end, app=self.transport)
             except Exception:
                 endpoint.end_attempt()
                 upstream.balancer.on_inconclusive(endpoint, started)
@@ -106,7 +108,11 @@ class TcpConnection(TunnelEnd):
             endpoint.end_attempt()
             upstream.pool.note_unreachable(endpoint, cause, started)
         if not self.lost:
-            self._give_up(cause)
+            self.give_up(cause)
+
+    def new_end(self) -> TunnelEnd:
+        """Return the end at an endpoint, for the event loop to open."""
+        return TunnelEnd(self.upstream, inbound=False)
 
     async def _await_address(self) -> Cause | None:
         """Wait for the first answer of DNS, if it has not come yet. Return the cause if that takes too long."""
@@ -127,7 +133,13 @@ class TcpConnection(TunnelEnd):
                 refusal = NO_ADDRESS_IN_TIME
         return refusal
 
-    def _give_up(self, cause: Cause) -> None:
+    def give_up(self, cause: Cause) -> None:
+        """End the app's connection, for which there is no endpoint."""
+        self.note_failure(cause)
+        self.transport.abort()
+
+    def note_failure(self, cause: Cause) -> None:
+        """Count and log that there is no endpoint."""
         upstream = self.upstream
         upstream.counters.count_error(cause.error_type)
         if not cause.own_fault:  # own faults are logged where they are found, and not for each connection
@@ -136,4 +148,3 @@ class TcpConnection(TunnelEnd):
             )
         if upstream.access_log is not None:
             upstream.access_log.connection(self, time.monotonic(), error=cause.error_type)
-        self.transport.abort()

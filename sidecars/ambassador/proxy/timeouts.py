@@ -14,6 +14,18 @@ A connection of the app (`client_connection`):
     lingers after its last response           2 s
     closed by the app during an exchange      at once, the next tick at the latest (`disconnects`)
 
+A connection of the app that speaks HTTP/2 (`http2_connection`), beside what its streams' exchanges have:
+
+    has no stream                             IDLE_TIMEOUT: GOAWAY, and it is closed
+    in the preface, or in a stream's head     IDLE_TIMEOUT: GOAWAY, and it is closed
+    takes none of the bytes written to it     IDLE_TIMEOUT: it is reset
+    a stream has no window for its bytes      IDLE_TIMEOUT without any taken: the stream is reset (CANCEL)
+    drains                                    the app's answer to a PING, or 1 s; then its last stream
+    lingers after GOAWAY                      2 s
+    closed by the app during exchanges        at once, the next tick at the latest (`disconnects`)
+
+Where the table below says that the app's connection breaks off, a stream of HTTP/2 is reset, and no other one.
+
 An exchange (`exchange`); TOTAL_TIMEOUT, if it is set, ends each of these states too:
 
     CONNECTING   waits for admission, for     TIMEOUT for all attempts together: 504; CONNECT_TIMEOUT ends an attempt
@@ -45,15 +57,15 @@ A tunnel (`tunnel`, `tcp_connection`):
     closed by the app                         at once, the next tick at the latest
 
 Every TCP connection, of both sides: TCP keepalive notices a host that is gone without a word while nothing is under way
-to it. With data under way an exchange has the time-outs above, and a tunnel is reset if nothing is acknowledged for
-twice TCP_KEEPALIVE (`sidecars.ambassador.transport.tcp_keepalive`).
+to it. With data under way an exchange has the time-outs above, and a tunnel, or a connection of HTTP/2 to an endpoint,
+is reset if nothing is acknowledged for twice TCP_KEEPALIVE (`sidecars.ambassador.transport.tcp_keepalive`).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sidecars.ambassador.settings import UpstreamSettings
+from sidecars.ambassador.config.upstream_settings import UpstreamSettings
 from sidecars.ambassador.transport.streams import Transport
 from sidecars.ambassador.transport.tcp_keepalive import acknowledged
 
@@ -104,12 +116,12 @@ class Delivery:
 class Progress:
     """The time of the last progress of an exchange, which owns it."""
 
-    __slots__ = ("_acknowledged", "_has_moved", "since")
+    __slots__ = ("_has_moved", "_taken", "since")
 
     def __init__(self, now: float) -> None:
         self.since = now  # when the last progress was noticed
         self._has_moved = False  # True if there was progress since the last tick
-        self._acknowledged = -1  # bytes on the attempt's connection, as of the last tick; -1: none yet
+        self._taken = -1  # by the endpoint of the attempt, as of the last tick; -1: nothing known yet
 
     def note(self) -> None:
         """Note progress, which the next tick notices."""
@@ -119,15 +131,14 @@ class Progress:
         self.since = now
 
     def forget_connection(self) -> None:
-        """Count acknowledged bytes anew: the attempt has another connection, or none."""
-        self._acknowledged = -1
+        """Count the bytes that are taken anew: the attempt has another upstream side, or none."""
+        self._taken = -1
 
-    def silent_for(self, now: float, transport: Transport | None) -> float:
-        """Return the seconds without progress. `transport`: a connection whose peer may have taken something."""
-        if transport is not None:
-            before = self._acknowledged
-            self._acknowledged = acknowledged(transport.get_extra_info("socket"))
-            if before >= 0 and self._acknowledged != before:
+    def silent_for(self, now: float, taken: int) -> float:
+        """Return the seconds without progress. `taken`: a number that grows if the endpoint takes bytes; -1: none."""
+        if taken >= 0:
+            before, self._taken = self._taken, taken
+            if before >= 0 and taken != before:
                 self._has_moved = True
         if self._has_moved:
             self._has_moved = False

@@ -17,7 +17,7 @@ Each end is a `TunnelEnd`. States of a tunnel, and the events:
                                                                       end would say that all had come
     half-closed, ending   nothing moves for IDLE_TIMEOUT              closed: both are reset
     any           a host acknowledges nothing for 2 x TCP_KEEPALIVE   closed: both are reset
-    any           DNS has not named the endpoint for DRAIN_TIMEOUT    closed: both are reset, the app makes a new one
+    any           nothing has named the endpoint for DRAIN_TIMEOUT    closed: both are reset, the app makes a new one
 
 Neither end is read faster than the other one takes. TLS as it is spoken here has no end of one direction: an app's EOF
 is not passed on through it, and the upstream's EOF ends both directions.
@@ -271,7 +271,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
             return
         self._apply_idle_timeout(peer, now)
         endpoint = peer.endpoint
-        if endpoint is not None and endpoint.removed and now - endpoint.removed_at >= self.upstream.drain_timeout:
+        if endpoint is not None and endpoint.is_overdue(now, self.upstream.drain_timeout):
             self.abort()
 
     def _apply_idle_timeout(self, peer: TunnelEnd, now: float) -> None:

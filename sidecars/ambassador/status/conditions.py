@@ -27,7 +27,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sidecars.ambassador.balancing.outlier_ejection import EJECTED, PROBATION, READY, TRIAL
+from sidecars.ambassador.balancing.outlier_ejection import EJECTED, IN_A_ROW, PROBATION, READY, TRIAL, UNREACHABLE
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import variable
 
@@ -51,6 +51,7 @@ DEGRADED: Final = "degraded"
 DRAINING: Final = "draining"
 _OF_UPSTREAMS: Final = (NO_ADDRESS, PANIC, LIMITED, DEGRADED, DRAINING)
 _OF_ENDPOINTS: Final = (LEAVING, UNHEALTHY, EJECTED, PROBATION, TRIAL, STANDBY, FAILING, SLOW_START, SERVING)
+_EVIDENT: Final = frozenset({"", IN_A_ROW, UNREACHABLE})  # causes of an ejection that the failures tell, too
 WORST_FIRST: Final = (*_OF_UPSTREAMS, *_OF_ENDPOINTS, READY)
 
 
@@ -74,6 +75,9 @@ class Condition:
 def of_endpoint(endpoint: Endpoint, upstream: Upstream, serving: Collection[Endpoint]) -> Condition:
     """Return the condition of an endpoint. `serving` are those that get attempts at present."""
     if endpoint.removed:
+        if endpoint.is_listed:
+            reason = "Kubernetes lists it as terminating or not ready, or for another zone: its connections may go on"
+            return Condition(LEAVING, reason, endpoint.removed_at)
         reason = f"DNS does not name it any more; its connections may go on for {upstream.drain_timeout:g} s"
         if upstream.settings.upstream.protocol == "http":
             reason = "DNS does not name it any more; the requests under way end"
@@ -109,6 +113,10 @@ def _of_member(endpoint: Endpoint, upstream: Upstream, *, is_serving: bool) -> C
 def _of_outlier(endpoint: Endpoint, *, has_checks: bool) -> Condition:
     """Return the condition of an endpoint that is not READY."""
     ejection, why = endpoint.ejection, _failures(endpoint)
+    if ejection.cause not in _EVIDENT and not why.startswith(ejection.cause):
+        why = f"{ejection.cause}: {why}"
+    if ejection.count > 1:
+        why += f"; ejected {ejection.count:,} times so far"
     if ejection.state is EJECTED:
         return Condition(EJECTED, why, ejection.entered_at, ejection.ends_at)
     if ejection.state is TRIAL:
@@ -119,13 +127,23 @@ def _of_outlier(endpoint: Endpoint, *, has_checks: bool) -> Condition:
 
 def _failures(endpoint: Endpoint) -> str:
     """Return the failures in a row and the reason of the last one, as a clause."""
-    last = endpoint.failure_text
-    if endpoint.failure_status:
-        last = f"it responded with {endpoint.failure_status}"
+    last = words_of_failure(endpoint.failure_text, endpoint.failure_status)
     number = endpoint.ejection.consecutive_failures
     if number > 1:
         return f"{number} failures in a row, the last: {last or 'unknown'}"
     return last or "a failure"
+
+
+def words_of_failure(text: str, status: int) -> str:
+    """Return the reason of one failure: its text, or the status of a response."""
+    return f"it responded with {status}" if status else text
+
+
+def of_api(target: DnsTarget) -> str:
+    """Return the condition of the EndpointSlices: `ok`, `waiting` for the first list, `stale` or `failed`."""
+    if target.api is None or target.api.error:
+        return "stale" if target.source == "kubernetes" else "failed"
+    return "ok" if target.api.in_force else "waiting"
 
 
 def of_dns(target: DnsTarget) -> str:
@@ -154,10 +172,17 @@ def of_upstream(upstream: Upstream) -> tuple[str, list[str]]:
 def _missing_addresses(upstream: Upstream) -> list[str]:
     if any(target.endpoints for target in upstream.dns_targets):
         return []
-    return [
-        f"{target.target.host}: {target.error or 'DNS has not answered yet, requests wait'}"
-        for target in upstream.dns_targets
-    ]
+    return [f"{target.target.host}: {_no_answer(target)}" for target in upstream.dns_targets]
+
+
+def _no_answer(target: DnsTarget) -> str:
+    """Return why the target has no address."""
+    if target.api is None:
+        return target.error or "DNS has not answered yet, requests wait"
+    if target.api.in_force:
+        return target.error
+    api = f"Kubernetes: {target.api.error}" if target.api.error else "Kubernetes has not answered yet"
+    return f"{api}; DNS: {target.error or 'it has not answered yet, requests wait'}"
 
 
 def _panic(upstream: Upstream) -> list[str]:
@@ -176,6 +201,11 @@ def _limits(upstream: Upstream) -> list[str]:
     if upstream.pool.opening >= settings.max_pending:
         limit = variable(Settings, "max_pending", upstream.name)
         found.append(f"{settings.max_pending:,} requests ({limit}) wait for a connection: further ones get 503")
+    limits = upstream.limits
+    if limits is not None and limits.waiting:
+        by = "adaptive_concurrency" if settings.adaptive_concurrency == "on" else "max_requests"
+        limit = variable(Settings, by, upstream.name)
+        found.append(f"{limits.limit:,} requests at once ({limit}) are under way, and {limits.waiting:,} wait")
     if settings.retries and upstream.budget.saved < 1:
         limit = variable(Settings, "retry_budget", upstream.name)
         found.append(f"the retry budget ({limit}) is used up: failures are not retried")
@@ -189,6 +219,9 @@ def _degradations(upstream: Upstream) -> list[str]:
         known = sum(len(target.endpoints) for target in upstream.dns_targets)
         found.append(f"{down:,} of {known:,} endpoints {'is' if down == 1 else 'are'} ejected or unhealthy")
     for target in upstream.dns_targets:
+        if target.api is not None and target.api.error and target.endpoints:
+            source = "its last endpoints are used" if target.api.in_force else "DNS names its endpoints"
+            found.append(f"{target.target.host} cannot be followed in Kubernetes, {source}: {target.api.error}")
         if target.error and target.endpoints:
             found.append(f"{target.target.host} cannot be looked up, its last addresses are used: {target.error}")
         elif target.error and any(other.endpoints for other in upstream.dns_targets):

@@ -7,13 +7,16 @@ seconds, so that two pages give the latencies between them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from sidecars.ambassador.balancing.endpoint import BOUNDS
-from sidecars.ambassador.discovery.dns_refresh import is_address
+from sidecars.ambassador.discovery.dns_target import ApiState
 from sidecars.ambassador.proxy import exchange
+from sidecars.ambassador.proxy.http2_connection import Http2Connection
 from sidecars.ambassador.status import conditions
 from sidecars.ambassador.status.error_words import errors_by_reason
 from sidecars.ambassador.status.selection import shares, worst
@@ -81,6 +84,7 @@ def _upstream(watch: UpstreamWatch, now: float, most: int) -> dict[str, Any]:
     watch.tick(now)
     upstream = watch.upstream
     counters, clients, pool = upstream.counters, upstream.clients, upstream.pool
+    has_clients = upstream.port is upstream  # else the connections of the app are the port's
     endpoints = upstream.endpoints_and_leaving
     leaving = sum(len(target.leaving) for target in upstream.dns_targets)
     listed = set(worst(endpoints, most))
@@ -98,10 +102,10 @@ def _upstream(watch: UpstreamWatch, now: float, most: int) -> dict[str, Any]:
         "endpoints_down": upstream.balancer.down,
         "endpoints_leaving": leaving,
         "endpoints_left_out": len(endpoints) - len(listed),
-        "connections": len(clients.open),
-        "connections_limit": clients.max_connections,
+        "connections": len(clients.open) if has_clients else 0,
+        "connections_limit": clients.max_connections if has_clients else 0,
         "connections_accepted": counters.accepted,
-        "connections_shed": clients.shed,
+        "connections_shed": clients.shed if has_clients else 0,
         "requests": counters.requests,
         "requests_under_way": upstream.admission.under_way,
         "requests_queued": upstream.admission.waiting,
@@ -110,7 +114,7 @@ def _upstream(watch: UpstreamWatch, now: float, most: int) -> dict[str, Any]:
         "retry_budget_limit": int(upstream.budget.most),
         "idle_races": counters.races,
         "pool_open": sum(endpoint.connections for endpoint in endpoints),
-        "pool_idle": sum(map(pool.idle.count, endpoints)),
+        "pool_idle": sum(map(pool.count_idle, endpoints)),
         "pool_opening": pool.opening,
         "pool_opening_limit": upstream.settings.max_pending,
         "connects": pool.connects,
@@ -121,6 +125,8 @@ def _upstream(watch: UpstreamWatch, now: float, most: int) -> dict[str, Any]:
         "errors": {error: count for error, count in counters.errors.items() if count},
         "errors_by_reason": errors_by_reason(counters.errors),
         "defects": upstream.defects.count,
+        **({"limits": upstream.limits.status()} if upstream.limits is not None else {}),
+        **(upstream.companion.status() if upstream.companion is not None else {}),
         protocol: _http(upstream) if protocol == "http" else _tcp(endpoints),
         "targets": [_target(target, upstream, now, listed, serving) for target in upstream.dns_targets],
     }
@@ -132,7 +138,15 @@ def _http(upstream: Upstream) -> dict[str, Any]:
     for code, count in upstream.counters.codes:
         name = f"{code // 100}xx"
         responses[name] = responses.get(name, 0) + count
-    return {"responses": responses, "latency": _buckets(upstream.counters.durations)}
+    clients = upstream.clients.open if upstream.port is upstream else ()
+    http2 = [connection for connection in clients if isinstance(connection, Http2Connection)]
+    return {
+        "responses": responses,
+        "latency": _buckets(upstream.counters.durations),
+        "http2_connections": len(http2),
+        "http2_streams": sum(len(connection.sides) for connection in http2),
+        "unprocessed": upstream.counters.unprocessed,
+    }
 
 
 def _tcp(endpoints: Collection[Endpoint]) -> dict[str, Any]:
@@ -150,19 +164,36 @@ def _tcp(endpoints: Collection[Endpoint]) -> dict[str, Any]:
 def _target(
     target: DnsTarget, upstream: Upstream, now: float, listed: Collection[Endpoint], serving: Collection[Endpoint]
 ) -> dict[str, Any]:
-    has_name = not is_address(target.target.host)
+    has_name = target.needs_lookup
+    is_followed = target.api is not None and target.api.in_force
 
     def rows(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:
         return [_endpoint(one, upstream, now, serving) for one in endpoints if one in listed]
 
     return {
         "target": str(target.target),
-        **({"dns": {"answer": conditions.of_dns(target)}} if has_name else {}),
+        **({"dns": {"answer": conditions.of_dns(target)}} if has_name and not is_followed else {}),
+        **({"kubernetes": _api(target, now)} if target.api is not None else {}),
         "dns_age_seconds": round(now - target.answered_at, 3) if has_name and target.answered_at is not None else None,
         "dns_holds_seconds": target.valid_for,
         "dns_error": target.error,
         "endpoints": rows(target.endpoints.values()),
         "leaving": rows(target.leaving.values()),
+    }
+
+
+def _api(target: DnsTarget, now: float) -> dict[str, Any]:
+    """Return what the API server tells of a `k8s://` target."""
+    api = target.api or ApiState()
+    return {
+        "source": target.source,
+        "answer": conditions.of_api(target),
+        "age_seconds": None if api.heard_at is None else round(now - api.heard_at, 3),
+        "slices": api.slices,
+        "listed": api.listed,
+        "failures": api.failures,
+        "note": api.note,
+        "error": api.error,
     }
 
 
@@ -182,16 +213,39 @@ def _endpoint(endpoint: Endpoint, upstream: Upstream, now: float, serving: Colle
         "priority": str(endpoint.priority),
         "cost_seconds": round(endpoint.cost, 6),
         "connections": endpoint.connections,
-        "idle": upstream.pool.idle.count(endpoint),
+        "idle": upstream.pool.count_idle(endpoint),
         "pending": endpoint.pending,
         "requests": endpoint.attempts,
         "retries": endpoint.retries,
         "failed": endpoint.failures,
         "failures_in_a_row": endpoint.ejection.consecutive_failures,
         "ejections": endpoint.ejection.count,
+        "protocol": endpoint.selected or ("HTTP/2" if endpoint.http2 else ""),
+        "ejected": _ejection(endpoint, now) if endpoint.ejection.count else None,
+        "last_failures": [
+            f"{_clock(at, now)} {conditions.words_of_failure(text, status) or 'a failure'}"
+            for at, text, status in endpoint.last_failures
+        ],
         # From the start of an attempt to the head of its response; TCP: until the connection is open.
         upstream.settings.upstream.protocol: {"latency": _buckets(endpoint.latencies)},
     }
+
+
+def _ejection(endpoint: Endpoint, now: float) -> dict[str, Any]:
+    """Return why, when, until when and how often the endpoint was ejected: the last ejection, also if it is over."""
+    ejection = endpoint.ejection
+    return {
+        "cause": ejection.cause,
+        "at": _clock(ejection.ejected_at, now),
+        "until": _clock(ejection.ejected_at + ejection.ejected_for, now),
+        "seconds": round(ejection.ejected_for, 3),
+        "times": ejection.count,
+    }
+
+
+def _clock(at: float, now: float) -> str:
+    """Return a time of the monotonic clock, as the wall clock of UTC shows it."""
+    return datetime.fromtimestamp(time.time() + at - now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _buckets(counts: Iterable[int]) -> dict[str, int]:

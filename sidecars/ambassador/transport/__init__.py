@@ -9,7 +9,8 @@
     tcp_keepalive    detects a peer whose host is gone, and counts what a peer has acknowledged
     disconnects      distinguishes an app that has left from one that has only sent EOF
     defects          counts unexpected exceptions, and logs each once
+    ways             unix sockets, proxies, the PROXY protocol, PostgreSQL's start of TLS: loaded where one is set
 
-The modules are independent of each other, except that `connect_errors` uses `host_routes` and `upstream_tls`, and most
-of them the type in `streams`. Read that first. This package is not compiled.
+The modules are independent of each other, except that `connect_errors` uses `host_routes` and `upstream_tls`, `ways`
+uses `connect_errors`, and most of them the type in `streams`. Read that first. This package is not compiled.
 """

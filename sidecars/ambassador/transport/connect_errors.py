@@ -24,10 +24,18 @@ _USED_UP: Final = {
 }
 
 
+class ConnectFailed(OSError):
+    """A connection did not open, and the cause is known."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.text)
+        self.cause = cause
+
+
 def of_connecting(error: OSError, ip: str) -> Cause:
     """Return the cause why no connection to this IP address opened."""
-    if isinstance(error, SSLError):
-        return upstream_tls.cause_of(error)
+    if isinstance(error, ConnectFailed | SSLError):
+        return error.cause if isinstance(error, ConnectFailed) else upstream_tls.cause_of(error)
     if isinstance(error, ConnectionRefusedError):
         return local_replies.CONNECTION_REFUSED
     if error.errno in _UNREACHABLE:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from sidecars.ambassador.config.setting_types import AUTO_PROTOCOL, HTTP1_ALONE, HTTP2_ALONE
 from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.http import tls
@@ -12,17 +13,28 @@ from sidecars.chassis.http.error_reasons import certificate_reason, reason_of
 from sidecars.chassis.runtime.lifecycle import IOFailed
 
 if TYPE_CHECKING:
-    from sidecars.ambassador.settings import UpstreamSettings
+    from sidecars.ambassador.config.upstream_settings import UpstreamSettings
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-def client(settings: UpstreamSettings) -> tls.ReloadingContext:
-    """Return the TLS context of an upstream. Raises IOFailed if its files cannot be used at the start."""
+HTTP1: Final = "http/1.1"  # a name of ALPN (RFC 7301 section 6), as the next one
+HTTP2: Final = "h2"
+_OFFERS: Final = {AUTO_PROTOCOL: (HTTP2, HTTP1), HTTP1_ALONE: (HTTP1,), HTTP2_ALONE: (HTTP2,)}
+
+
+def client(settings: UpstreamSettings, *, http1_alone: bool = False) -> tls.ReloadingContext:
+    """Return the TLS context of an upstream, which offers the protocols of PROTOCOL or TLS_ALPN.
+
+    `http1_alone` is True for a request that needs HTTP/1.1, since it asks to switch protocols. Raises IOFailed if its
+    files cannot be used at the start.
+    """
     ca, cert, key = (
         tls.pem_file(settings, field, Settings, settings.name) for field in ("tls_ca", "tls_cert", "tls_key")
     )
-    alpn = ("http/1.1",) if settings.upstream.protocol == "http" else settings.tls_alpn or ()
+    alpn = _OFFERS[HTTP1_ALONE if http1_alone else settings.protocol]
+    if settings.upstream.protocol != "http":
+        alpn = settings.tls_alpn or ()
     try:
         return tls.client_context(
             ca,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sidecars.ambassador.http.local_replies import Cause
-from sidecars.ambassador.http.request_head import Request
+from sidecars.ambassador.http.messages import Request
 from sidecars.chassis.runtime import logs
 
 log = logs.get("ambassador.access")
@@ -37,6 +37,10 @@ class LoggedExchange(Protocol):
     @property
     def attempt_started(self) -> float:
         """The time when the last attempt began."""
+
+    @property
+    def hedged(self) -> str:
+        """The outcome of its hedge; "" if it had none."""
 
     @property
     def response_at(self) -> float:
@@ -71,30 +75,17 @@ class LoggedConnection(Protocol):
 class AccessLog:
     """The access log of one upstream: of `all` requests, or only of those that ended with an error."""
 
-    def __init__(self, upstream: str, mode: str) -> None:
+    def __init__(self, upstream: str, mode: str, *, by_fields: bool = False) -> None:
+        """`by_fields`: ACCESS_LOG_FIELDS chooses the fields of requests (`proxy.observed.access_fields` logs them)."""
         self._upstream = upstream
         self._all = mode == ALL
+        self._by_fields = by_fields
 
     def request(self, exchange: LoggedExchange, status: int, now: float, *, whole: bool) -> None:
         """Log a request that has ended. `whole` is False if its response, or the app, broke off."""
-        if status < _ERROR and whole and not self._all:
+        if self._by_fields or not (self._all or is_error(status, whole=whole)):
             return
-        request, label = exchange.request, exchange.label
-        response_at = exchange.response_at or (now if label and whole else 0.0)
-        log.info(
-            "request",
-            upstream=self._upstream,
-            method=request.method.decode(),
-            path=request.target.partition(b"?")[0].decode(),
-            status=status,
-            whole=whole,
-            endpoint=label,
-            tries=len(exchange.failures) + bool(label),
-            failed=_shown(exchange.failures),
-            seconds=round(now - exchange.started, 6),
-            before_try_seconds=round(exchange.attempt_started - exchange.started, 6),
-            until_answer_seconds=round(response_at - exchange.started, 6) if response_at else None,
-        )
+        log.info("request", **known_values(self._upstream, exchange, status, now, whole=whole))
 
     def rejected(self, status: int, reason: str) -> None:
         """Log a request that was rejected before its head was understood: only the reason, nothing of the request."""
@@ -115,6 +106,32 @@ class AccessLog:
             sent_bytes=connection.sent,
             received_bytes=connection.received,
         )
+
+
+def is_error(status: int, *, whole: bool) -> bool:
+    """Return True if a request that ended so is an error. `whole` is False if its response, or the app, broke off."""
+    return status >= _ERROR or not whole
+
+
+def known_values(upstream: str, exchange: LoggedExchange, status: int, now: float, *, whole: bool) -> dict[str, object]:
+    """Return the fields that the line of a request has, unless others are chosen."""
+    request, label = exchange.request, exchange.label
+    response_at = exchange.response_at or (now if label and whole else 0.0)
+    return {
+        "upstream": upstream,
+        "method": request.method.decode(),
+        "path": (request.asked or request.target).partition(b"?")[0].decode(),
+        "protocol": request.protocol,
+        "status": status,
+        "whole": whole,
+        "endpoint": label,
+        "tries": len(exchange.failures) + bool(label),
+        "failed": _shown(exchange.failures),
+        "seconds": round(now - exchange.started, 6),
+        "before_try_seconds": round(exchange.attempt_started - exchange.started, 6),
+        "until_answer_seconds": round(response_at - exchange.started, 6) if response_at else None,
+        **({"hedge": exchange.hedged} if exchange.hedged else {}),
+    }
 
 
 def _shown(failures: Failures) -> list[str]:

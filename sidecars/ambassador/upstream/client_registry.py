@@ -4,6 +4,9 @@ If `MAX_CONNECTIONS` are open, a newcomer takes the place of one that serves no 
 of those, the one that has been idle for longest. A newcomer is turned away only if all of them serve a request or are
 tunnels. Connections do not report to anybody whether they are idle: they are looked at when there are too many, and a
 look chooses several, so that it costs a newcomer little.
+
+A connection of HTTP/2 has many requests at once. So each place of a connection that is not open carries three streams;
+a request beyond that is refused (REFUSED_STREAM), which its client may repeat.
 """
 
 from __future__ import annotations
@@ -11,9 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from sidecars.ambassador.config.upstream_settings import UpstreamSettings
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.local_replies import Cause
-from sidecars.ambassador.settings import UpstreamSettings
+from sidecars.ambassador.http2.streams import StreamBudget
+from sidecars.ambassador.http2.work_limits import STREAMS_A_PLACE
 from sidecars.ambassador.transport.acceptor import Listener, most_descriptors
 from sidecars.ambassador.transport.defects import Defects
 from sidecars.ambassador.transport.streams import Transport, has_unread, reset
@@ -46,7 +51,7 @@ class AppConnection(Protocol):
         """Close it at once."""
 
 
-class ClientRegistry:
+class ClientRegistry(StreamBudget):
     """The connections from the app, which add and remove themselves, and the listeners that accept them."""
 
     def __init__(self, settings: UpstreamSettings, defects: Defects, free_descriptor: Callable[[], None]) -> None:
@@ -54,6 +59,7 @@ class ClientRegistry:
         self._defects = defects
         self._free_descriptor = free_descriptor
         self.max_connections = settings.max_connections
+        self.streams: int = 0  # of HTTP/2, whose exchanges are not over
         self._max_descriptors = most_descriptors()
         self._listeners: Sequence[Listener] = ()
         self._next_to_shed: list[tuple[AppConnection, float]] = []  # with the times since when they are idle
@@ -62,6 +68,7 @@ class ClientRegistry:
         # A look at many connections costs time; with a fifth of the shortest time-out it is exact enough.
         timeouts = [settings.timeout, settings.idle_timeout, settings.stream_idle_timeout]
         timeouts += [limit for limit in (settings.try_timeout, settings.total_timeout) if limit is not None]
+        timeouts += [_LOOK_EVERY] if settings.deadline_header else []
         self._look_every = min(_LOOK_EVERY, min(timeouts) / 5)
         self._look_at = 0.0
         self.open: dict[AppConnection, None] = {}  # in the order of their admission
@@ -116,6 +123,16 @@ class ClientRegistry:
                 key = peer_key(connection.transport.get_extra_info("peername"))
                 idle.append((since, key, (connection, since)))
         return longest_idle(idle, _SHED_AT_ONCE)[::-1]
+
+    def has_room(self) -> bool:
+        return self.streams < STREAMS_A_PLACE * max(1, self.max_connections + 1 - len(self.open))
+
+    def room(self) -> int:
+        """Return the number of streams that may be opened beside those that are open."""
+        return STREAMS_A_PLACE * max(1, self.max_connections + 1 - len(self.open)) - self.streams
+
+    def count_streams(self, change: int) -> None:
+        self.streams += change
 
     # -- while open -----------------------------------------------------------------------------------------------
 

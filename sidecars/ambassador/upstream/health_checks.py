@@ -16,7 +16,11 @@ from sidecars.ambassador.balancing.outlier_ejection import PROBATION
 from sidecars.ambassador.http.head_rules import MessageRejected
 from sidecars.ambassador.http.local_replies import RESPONSE_TIMEOUT, Cause
 from sidecars.ambassador.http.response_head import STATUS_LINES
+from sidecars.ambassador.http2 import grpc
+from sidecars.ambassador.http2.encoder import encode_field
 from sidecars.ambassador.transport.streams import Transport
+from sidecars.ambassador.upstream.http2.single_request import SingleRequest
+from sidecars.ambassador.upstream.http2.undecided import Undecided
 from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.chassis.runtime import logs
 
@@ -25,6 +29,7 @@ log = logs.get("ambassador")
 _STEP = 0.1  # seconds; the accuracy of the intervals
 _MIN_TIMEOUT, _MAX_TIMEOUT = 1.0, 5.0  # seconds for one check: the interval, within these limits
 _MAX_FIRST_LINE = 8 * 1024  # bytes
+_HTTP1_REQUEST = b"GET %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: ambassador-health\r\nConnection: close\r\n\r\n"
 
 
 class _Probe(asyncio.Protocol):
@@ -113,24 +118,79 @@ class HealthChecker:
     async def _try(self, endpoint: Endpoint) -> str | None:
         """Return the fault of the endpoint; "" if the check has passed, None if it could not be made."""
         path = self._upstream.settings.health_path
-        request = b""
-        if path:
-            request = b"GET %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: ambassador-health\r\nConnection: close\r\n\r\n" % (
-                path.reveal().encode(),
-                endpoint.host,
-            )
-        made: _Probe | Cause | None = None
+        target = path.reveal().encode() if path else b""
         try:
             async with asyncio.timeout(max(_MIN_TIMEOUT, min(_MAX_TIMEOUT, self._every))):
-                made = await self._upstream.pool.connect(endpoint, lambda: _Probe(request))
+                made = await self._open(endpoint, target)
                 if isinstance(made, Cause):
                     return None if made.own_fault else made.text
-                status = await made.outcome if request else 200
+                try:
+                    return await self._ask(made, target)
+                finally:
+                    made.transport.abort()
         except TimeoutError:
             return RESPONSE_TIMEOUT.text
         except MessageRejected as error:
             return error.reason
-        finally:
-            if isinstance(made, _Probe):
-                made.transport.abort()
-        return "" if 200 <= status < 400 else f"it responded with {status}"
+
+    async def _ask(self, made: _Probe | SingleRequest, target: bytes) -> str:
+        """Return the fault that the response shows, "" for none. Raises MessageRejected."""
+        asks_grpc = self._upstream.settings.health_service is not None
+        status = 200
+        if isinstance(made, SingleRequest):
+            response = await made.outcome
+            status = response.head.status
+            if asks_grpc and status == 200:
+                return grpc.health_fault(grpc.status_in(response.fields, status), response.body)
+        elif asks_grpc:
+            return "it does not speak HTTP/2, so gRPC cannot ask it"
+        elif target:
+            status = await made.outcome
+        return "" if 200 <= status < 400 and (status == 200 or not asks_grpc) else f"it responded with {status}"
+
+    async def _open(self, endpoint: Endpoint, target: bytes) -> _Probe | SingleRequest | Cause:
+        """Open the connection of a check, in the protocol that the endpoint speaks. Without a target it only opens."""
+        pool = self._upstream.pool
+
+        def http1() -> _Probe:
+            return _Probe(_HTTP1_REQUEST % (target, endpoint.host) if target else b"")
+
+        def http2() -> _Probe | SingleRequest:
+            service = self._upstream.settings.health_service
+            loop = asyncio.get_running_loop()
+            if service is not None:
+                scheme = b"https" if endpoint.tls else b"http"
+                return SingleRequest(loop.create_future(), _check(scheme, endpoint), grpc.health_request(service))
+            if not target:
+                return _Probe(b"")
+            fields = (
+                (b":method", b"GET"),
+                (b":scheme", b"https" if endpoint.tls else b"http"),
+                (b":authority", endpoint.host),
+                (b":path", target),
+                (b"user-agent", b"ambassador-health"),
+            )
+            block = b"".join([encode_field(name, value) for name, value in fields])
+            return SingleRequest(loop.create_future(), block)
+
+        if not endpoint.tls or self._upstream.settings.upstream.protocol != "http":
+            return await pool.connect(endpoint, http2 if endpoint.http2 else http1)
+        made = await pool.connect(endpoint, lambda: Undecided(http1, http2))
+        if isinstance(made, Cause):
+            return made
+        assert made.chosen is not None  # noqa: S101 - the handshake is over
+        return made.chosen
+
+
+def _check(scheme: bytes, endpoint: Endpoint) -> bytes:
+    """Return the head of a health check of gRPC."""
+    fields = (
+        (b":method", b"POST"),
+        (b":scheme", scheme),
+        (b":authority", endpoint.host),
+        (b":path", grpc.HEALTH_PATH),
+        (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"),
+        (b"user-agent", b"ambassador-health"),
+    )
+    return b"".join([encode_field(name, value) for name, value in fields])

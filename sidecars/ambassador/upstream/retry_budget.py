@@ -4,6 +4,8 @@ If everything fails, retries must not multiply the load. A share of the requests
 requests a second in any case. Unused retries are saved: at most as many as ten seconds of the present traffic earn, and
 a hundred in any case. So a replica that breaks with a thousand requests under way costs none of them, and a lasting
 failure adds no more than its share to the load.
+
+Hedges are paid from the same savings, and leave half of them for retries.
 """
 
 from __future__ import annotations
@@ -43,6 +45,13 @@ class RetryBudget:
     def spend(self) -> bool:
         """Take a retry and return True, or return False if none is left."""
         if self.saved < 1:
+            return False
+        self.saved -= 1
+        return True
+
+    def spend_on_hedge(self) -> bool:
+        """Take a retry for a hedge and return True, or return False if no more than half of the savings are left."""
+        if self.saved < 1 + self._max_savings / 2:
             return False
         self.saved -= 1
         return True

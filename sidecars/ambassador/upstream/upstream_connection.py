@@ -1,4 +1,4 @@
-"""A connection to an endpoint: it reads responses, strictly, and hands them to the exchange that waits for them.
+"""A connection of HTTP/1.1 to an endpoint: it reads responses, strictly, for the exchange that waits.
 
 States and their transitions:
 
@@ -16,29 +16,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
+from sidecars.ambassador.config.upstream_settings import UpstreamSettings
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bodies import BodyReader, UntilCloseReader, body_reader
 from sidecars.ambassador.http.head_rules import MessageRejected, check_beginning
-from sidecars.ambassador.http.response_head import Response, parse_response
+from sidecars.ambassador.http.response_head import Http1Response, parse_response
 from sidecars.ambassador.http.unfinished_head import UnfinishedHead
-from sidecars.ambassador.settings import UpstreamSettings
 from sidecars.ambassador.transport import connect_errors, small_reads
 from sidecars.ambassador.transport.streams import Transport, report_untaken
-from sidecars.ambassador.upstream.buffer_memory import LARGE_HEAD, BufferMemory, Untaken
+from sidecars.ambassador.upstream.buffer_memory import LARGE_HEAD, BufferMemory
 from sidecars.ambassador.upstream.counters import Counters
 from sidecars.ambassador.upstream.idle_connections import IdleConnections
-from sidecars.ambassador.upstream.response_receiver import ResponseReceiver
+from sidecars.ambassador.upstream.request_writer import RequestWriter
+from sidecars.ambassador.upstream.upstream_side import ResponseReceiver
 
 _MAX_INTERIM: Final = 64  # 1xx responses before the final one
 
 monotonic: Final = time.monotonic
 
 
-class UpstreamConnection:
+class UpstreamConnection(RequestWriter):
     """One connection to one endpoint. The exchange that it serves owns it, or IdleConnections while it is idle.
 
     It has the methods of asyncio.Protocol without inheriting from it, since a compiled class cannot.
@@ -48,7 +49,6 @@ class UpstreamConnection:
         "_body",
         "_call_soon",
         "_closed",
-        "_counters",
         "_held",
         "_idle",
         "_interims",
@@ -60,18 +60,10 @@ class UpstreamConnection:
         "_max_header_size",
         "_max_headers",
         "_max_idle",
-        "_memory",
         "_unfinished",
-        "endpoint",
-        "exchange",
-        "has_served",
         "idle_limit",
         "idle_since",
-        "transport",
-        "untaken",
     )
-
-    transport: Transport  # from `connection_made` on
 
     def __init__(
         self,
@@ -82,21 +74,16 @@ class UpstreamConnection:
         call_soon: Callable[..., Any],
         memory: BufferMemory,
     ) -> None:
-        self.endpoint = endpoint
-        self.exchange: ResponseReceiver | None = None
-        self.has_served = False  # True if it has served an exchange before
+        super().__init__(endpoint, counters, memory)
         self.idle_since = 0.0
         self.idle_limit = settings.idle_timeout  # seconds; less if the upstream's Keep-Alive says so
         self._idle = idle
-        self._counters = counters
         self._max_idle = settings.idle_timeout
         self._max_header_size = settings.max_header_size
         self._max_headers = settings.max_headers
         self._call_soon = call_soon
         self._unfinished: UnfinishedHead | None = None
-        self._memory = memory
         self._held = 0  # bytes of an unfinished head, or of frames, that the memory knows of
-        self.untaken: Untaken = Untaken(memory)
         self._keep_alive = False  # of the response whose body is read
         self._keep_alive_timeout: float | None = None
         self._body: BodyReader | None = None
@@ -108,24 +95,6 @@ class UpstreamConnection:
 
     # -- for the exchange -----------------------------------------------------------------------------------------
 
-    def serve(self, exchange: ResponseReceiver) -> None:
-        """Serve this exchange from now on: it writes its request, and gets the response."""
-        self.exchange = exchange
-        if self._memory.is_short:
-            self.read_small()
-
-    def write(self, data: bytes) -> None:
-        size = len(data)
-        self._counters.count_sent(size)
-        self.untaken.note_write(size)
-        self.transport.write(data)
-
-    def writelines(self, pieces: Sequence[bytes], size: int) -> None:
-        """Write pieces that have this size together."""
-        self._counters.count_sent(size)
-        self.untaken.note_write(size)
-        self.transport.writelines(pieces)
-
     def pause_reading(self) -> None:
         self._is_paused = True
         self.transport.pause_reading()
@@ -136,7 +105,6 @@ class UpstreamConnection:
             self.transport.resume_reading()
 
     def read_small(self) -> None:
-        """Read few bytes at a time, until `read_large`."""
         if self._memory.add_small(self):
             small_reads.read_small(self.transport, self, is_paused=self._is_paused or self._is_reading_on)
 
@@ -150,25 +118,12 @@ class UpstreamConnection:
         if self.exchange is not None:
             self.exchange.lose(local_replies.NO_BUFFER)
 
-    def hand_over(self) -> Transport:
-        """Return the transport, which is a tunnel's from now on."""
-        self.exchange = None
-        self._memory.forget(self)
-        self.untaken.note_taken()
-        return self.transport
-
-    def drop(self) -> None:
-        """Close it in the middle of an exchange, which lets go of it."""
-        self.exchange = None
-        self.discard()
-
     def keep_idle(self, now: float) -> None:
         """Keep it for the next request."""
         self.idle_since = now
         self._idle.add(self.endpoint, self)
 
     def discard(self) -> None:
-        """Close it at once. Nobody has it from now on."""
         self._idle.remove(self.endpoint, self)
         self.transport.abort()
 
@@ -266,7 +221,7 @@ class UpstreamConnection:
         if 0 <= length <= len(rest):
             surplus = len(rest) > length
             self._release(exchange, now, keep_alive=response.keep_alive and not surplus, timeout=response.idle_timeout)
-            exchange.respond_whole(response, rest[:length] if surplus else rest, now)
+            exchange.respond_whole(response, rest[:length] if surplus else rest, (), now)
             return
         self._keep_alive, self._keep_alive_timeout = response.keep_alive, response.idle_timeout
         body = self._body = body_reader(length, 502)
@@ -274,7 +229,7 @@ class UpstreamConnection:
         if rest and self.exchange is exchange:
             self._pass_on(exchange, body, rest)
 
-    def _interim(self, exchange: ResponseReceiver, response: Response, rest: bytes) -> None:
+    def _interim(self, exchange: ResponseReceiver, response: Http1Response, rest: bytes) -> None:
         if response.status == 101:
             exchange.switch(response, rest)
             return

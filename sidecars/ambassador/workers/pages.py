@@ -20,7 +20,7 @@ from sidecars.ambassador.status import conditions
 from sidecars.ambassador.status.selection import shares
 from sidecars.ambassador.status.upstream_status import left_out_notes
 
-_GREATEST: Final = frozenset({"endpoints_known", "endpoints_down", "endpoints_leaving"})
+_GREATEST: Final = frozenset({"endpoints_known", "endpoints_down", "endpoints_leaving", "slices", "listed"})
 _LEAST: Final = frozenset({"state_seconds", "condition_seconds", "ends_in_seconds"})
 _WORST: Final = frozenset({"condition", "state"})
 _SUMS: Final = ("connections", "requests")  # of an upstream

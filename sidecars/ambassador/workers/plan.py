@@ -14,7 +14,7 @@ class WorkerPlan:
     number: int
     control: int  # descriptor of the connection on which the worker reports
     counts: int  # descriptor of the table with the number of connections of each worker (`shares`)
-    listeners: Mapping[str, list[int]]  # descriptors of listening sockets, by the names of the upstreams
+    listeners: Mapping[str, list[int]]  # descriptors of listening sockets, by the names of the ports
 
     def __str__(self) -> str:
         return json.dumps([self.number, self.control, self.counts, self.listeners])

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prometheus_client.core import Metric
+from prometheus_client.core import Exemplar, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
@@ -30,6 +30,8 @@ SUMMED = frozenset(
         "ambassador_endpoint_connections_idle",
         "ambassador_endpoint_connections_open",
         "ambassador_endpoint_pending",
+        "ambassador_spans_waiting_bytes",
+        "ambassador_upstream_concurrency_limit",
         "ambassador_upstream_connections_idle",
         "ambassador_upstream_connections_open",
         "process_open_fds",
@@ -47,6 +49,9 @@ GREATEST = frozenset(
         "ambassador_upstream_endpoints",
         "ambassador_upstream_endpoints_down",
         "ambassador_upstream_endpoints_leaving",
+        "ambassador_upstream_kubernetes_age_seconds",
+        "ambassador_upstream_kubernetes_away",
+        "ambassador_upstream_kubernetes_by_dns",
         "ambassador_upstream_panic",
     }
 )
@@ -65,6 +70,7 @@ class Family:
     type: str
     documentation: str
     samples: dict[Key, float]
+    exemplars: dict[Key, Exemplar] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -80,7 +86,7 @@ class Report:
 def encode(not_ready: Sequence[str], not_alive: Sequence[str], status: Mapping[str, Any], registry: Collector) -> bytes:
     """Return a report as it is sent, with a line feed at its end."""
     families = [
-        [metric.name, metric.type, metric.documentation, [[one.name, one.labels, one.value] for one in metric.samples]]
+        [metric.name, metric.type, metric.documentation, [_sample(one) for one in metric.samples]]
         for metric in registry.collect()
     ]
     line = {"not_ready": not_ready, "not_alive": not_alive, "status": status, "families": families}
@@ -90,10 +96,23 @@ def encode(not_ready: Sequence[str], not_alive: Sequence[str], status: Mapping[s
 def decode(line: bytes) -> Report:
     raw = json.loads(line)
     families = {
-        name: Family(name, kind, words, {_key(sample, labels): value for sample, labels, value in samples})
+        name: Family(
+            name,
+            kind,
+            words,
+            {_key(sample, labels): value for sample, labels, value, *_ in samples},
+            {_key(sample, labels): Exemplar(*more[0]) for sample, labels, _, *more in samples if more},
+        )
         for name, kind, words, samples in raw["families"]
     }
     return Report(raw["not_ready"], raw["not_alive"], raw["status"], families)
+
+
+def _sample(one: Sample) -> list[Any]:
+    found = [one.name, one.labels, one.value]
+    if one.exemplar is not None:
+        found.append([one.exemplar.labels, one.exemplar.value, one.exemplar.timestamp])
+    return found
 
 
 def _key(name: str, labels: Mapping[str, str]) -> Key:
@@ -120,10 +139,19 @@ def merge_metrics(several: Iterable[Mapping[str, Family]]) -> Iterator[Metric]:
             known = merged.setdefault(family.name, Family(family.name, family.type, family.documentation, {}))
             for key, value in family.samples.items():
                 known.samples[key] = _merge_values(family, known.samples.get(key), value)
+            for key, exemplar in family.exemplars.items():
+                known.exemplars[key] = max(known.exemplars.get(key, exemplar), exemplar, key=_age)
     for family in merged.values():
         metric = Metric(family.name, family.documentation, family.type)
-        metric.samples = [Sample(name, dict(labels), value) for (name, labels), value in family.samples.items()]
+        metric.samples = [
+            Sample(key[0], dict(key[1]), value, exemplar=family.exemplars.get(key))
+            for key, value in family.samples.items()
+        ]
         yield metric
+
+
+def _age(exemplar: Exemplar) -> float:
+    return float(exemplar.timestamp or 0.0)
 
 
 def _merge_values(family: Family, known: float | None, value: float) -> float:

@@ -117,8 +117,8 @@ class Fleet(Collector):
         yield CounterMetricFamily("ambassador_worker_restarts", "Workers that ended and were started again.", restarts)
 
     def bind(self, settings: Settings) -> None:
-        for name, upstream in settings.upstreams.items():
-            self._listeners[name] = bind(upstream.listen, variable(Settings, "listen", name))
+        for name, group in settings.ports.items():
+            self._listeners[name] = bind(group[0].listen, variable(Settings, "listen", group[0].name))
 
     def close(self) -> None:
         """Close the listening sockets. The workers that still run keep theirs."""

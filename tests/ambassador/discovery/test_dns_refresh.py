@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sidecars.ambassador import app
-from sidecars.ambassador.discovery.dns_refresh import is_address
-from sidecars.ambassador.discovery.dns_target import DnsAnswer, LookupFailed, ResolvedAddress
+from sidecars.ambassador.discovery.dns_target import DnsAnswer, LookupFailed, ResolvedAddress, is_address
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.lifecycle import ServiceContext

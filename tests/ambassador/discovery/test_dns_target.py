@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
+from sidecars.ambassador.config.target_types import Target
 from sidecars.ambassador.discovery.dns_target import (
     DnsAnswer,
     DnsTarget,
@@ -13,7 +14,6 @@ from sidecars.ambassador.discovery.dns_target import (
     addresses_of_records,
     authority,
 )
-from sidecars.ambassador.setting_types import Target
 
 
 def make_target() -> DnsTarget:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador import setting_types
+from sidecars.ambassador.config import target_types
 from sidecars.ambassador.discovery import resolvconf
 from sidecars.ambassador.discovery.dns_target import (
     DnsAnswer,
@@ -35,7 +35,7 @@ from sidecars.ambassador.discovery.dns_target import (
 )
 def test_every_srv_record_is_an_endpoint_or_left_out(records: list[Any], ttl: float) -> None:
     found = addresses_of_records([(record, ["10.0.0.1", "fd00::1"]) for record in records])
-    name = DnsTarget(setting_types.targets.parse("https+srv://_http._tcp.orders").targets[0])
+    name = DnsTarget(target_types.targets.parse("https+srv://_http._tcp.orders").targets[0])
     name.apply_answer(DnsAnswer(found, ttl), 0.0, 1.0, 30.0)
     for endpoint in name.endpoints.values():
         assert 0 < endpoint.port <= 65535

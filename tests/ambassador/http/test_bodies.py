@@ -15,7 +15,8 @@ from sidecars.ambassador.http.bodies import (
     encode_chunk,
     encode_last_chunk,
 )
-from sidecars.ambassador.http.head_rules import MessageRejected
+from sidecars.ambassador.http.head_rules import MAX_HEADERS, MessageRejected
+from sidecars.ambassador.http.hpack_lines import trailer_of
 
 BODY = b"5;x=y\r\nhello\r\n00A\r\n0123456789\r\n1\r\n!\r\n0\r\nX-Sum: 1\r\nx-two:2\r\n\r\nGET"
 
@@ -39,7 +40,7 @@ def outcome(parts: list[bytes]) -> tuple[object, ...]:
         content = read(body, parts)
     except MessageRejected as error:
         return ("refused", error.status)
-    return (content, body.done, tuple(body.trailers), body.surplus)
+    return (content, body.done, tuple(field.line() for field in body.trailers), body.surplus)
 
 
 @pytest.mark.parametrize("at", range(len(BODY)))
@@ -82,7 +83,8 @@ def test_bytes_that_come_before_a_call_has_read_the_earlier_ones_stand_behind_th
                 found += b"".join(body.feed(message[begin:end]))
         while body.unread:
             found += b"".join(body.feed(b""))
-    assert (found, body.done, body.surplus, body.trailers) == (content, True, b"GET", [b"x: y\r\n"])
+    assert (found, body.done, body.surplus) == (content, True, b"GET")
+    assert [field.line() for field in body.trailers] == [b"x: y\r\n"]
 
 
 def test_a_chunked_body_is_the_same_byte_by_byte() -> None:
@@ -109,7 +111,9 @@ def test_a_bad_chunk_is_refused_however_it_is_split(bad: bytes) -> None:
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.lists(st.integers(0, 400), max_size=6))
 def test_what_we_frame_h11_reads_and_we_read_what_it_frames(pieces: list[bytes], cuts: list[int]) -> None:
-    wire = b"".join(part for piece in pieces for part in encode_chunk([piece])) + encode_last_chunk([b"X-Sum: 1\r\n"])
+    wire = b"".join(part for piece in pieces for part in encode_chunk([piece])) + encode_last_chunk(
+        [trailer_of(b"X-Sum: 1\r\n")]
+    )
     oracle = h11.Connection(h11.SERVER)
     oracle.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + wire)
     assert isinstance(oracle.next_event(), h11.Request)
@@ -169,3 +173,8 @@ def test_trailers_are_bounded() -> None:
 
 def test_trailers_that_control_the_message_are_dropped() -> None:
     assert outcome([b"0\r\nContent-Type: x\r\nX-Sum: 1\r\nConnection: close\r\n\r\n"])[2] == (b"X-Sum: 1\r\n",)
+
+
+def test_a_body_has_no_more_trailers_than_a_head_has_fields() -> None:
+    assert outcome([b"0\r\n" + b"a:b\r\n" * MAX_HEADERS + b"\r\n"])[1] is True
+    assert outcome([b"0\r\n" + b"a:b\r\n" * (MAX_HEADERS + 1) + b"\r\n"]) == ("refused", 400)

@@ -9,7 +9,7 @@ from sidecars.chassis.config.settings import SettingsError, load
 
 
 def sent(headers: str, *fields: bytes, token: bool = False) -> bytes:
-    parser = RequestParser((), combine_edits(edits.parse(headers), has_token=token))
+    parser = RequestParser((), combine_edits(edits.parse(headers), (b"authorization",) if token else ()))
     head = b"\r\n".join((b"GET / HTTP/1.1", b"Host: a", *fields))
     return parser.parse(head, len(head)).head(b"orders")
 

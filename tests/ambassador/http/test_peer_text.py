@@ -67,7 +67,7 @@ def test_a_request_is_understood_or_refused(first: bytes, fields: list[bytes]) -
     for balance in ("hash:header:x", "hash:cookie:a", "hash:source"):
         find = hash_key_function(balance)
         assert find is not None
-        assert isinstance(find(request.after_host, "fe80::1%eth0"), bytes)
+        assert isinstance(find(request.lines(), "fe80::1%eth0"), bytes)
 
 
 @given(STATUS_LINES, FIELDS, st.sampled_from([b"GET", b"HEAD", b"POST"]))
@@ -80,7 +80,7 @@ def test_a_response_is_understood_or_refused(first: bytes, fields: list[bytes], 
     for minor in (0, 1):
         for close in (False, True):
             assert response.head(minor, close=close).endswith(b"\r\n\r\n")
-    assert 0.0 <= retry.retry_after(response.fields, 1.7e9) <= 86_400.0
+    assert 0.0 <= retry.retry_after(response.value(b"retry-after"), 1.7e9) <= 86_400.0
     Counters().count_response(response.status, 0.1)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sidecars.ambassador.http.request_head import CombinedEdits, Request, RequestParser
+from sidecars.ambassador.http.request_head import CombinedEdits, Http1Request, RequestParser
 
 
-def request(method: str, *fields: str, edits: CombinedEdits | None = None) -> Request:
+def request(method: str, *fields: str, edits: CombinedEdits | None = None) -> Http1Request:
     head = "\r\n".join((f"{method} / HTTP/1.1", "Host: a", *fields)).encode("latin-1")
     parser = RequestParser((), edits)
     for _ in range(3):  # the third time from the cache

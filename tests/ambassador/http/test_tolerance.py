@@ -6,7 +6,7 @@ import pytest
 
 from sidecars.ambassador.http.bodies import ChunkedReader
 from sidecars.ambassador.http.head_rules import MessageRejected
-from sidecars.ambassador.http.request_head import Request, RequestParser
+from sidecars.ambassador.http.request_head import Http1Request, RequestParser
 from sidecars.ambassador.http.response_head import parse_response
 from tests.ambassador.support import GET
 
@@ -53,7 +53,7 @@ def test_a_status_that_is_not_of_three_digits_is_refused(status: bytes) -> None:
         parse_response(b"HTTP/1.1 %b OK" % status, parse(GET))
 
 
-def parse(head: bytes) -> Request:
+def parse(head: bytes) -> Http1Request:
     head = head.removesuffix(b"\r\n\r\n")
     return RequestParser(()).parse(head, len(head))
 

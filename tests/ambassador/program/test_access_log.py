@@ -35,6 +35,7 @@ def test_a_request_is_told_with_its_endpoint_its_tries_and_its_times_and_no_secr
             assert ambassador.ask(SECRET)[0] == 200
         line = next(line for line in lines(ambassador, 1) if line["failed"])
     assert (line["msg"], line["method"], line["path"]) == ("request", "GET", "/orders/7")
+    assert line["protocol"] == "HTTP/1.1"
     assert (line["status"], line["whole"], line["tries"]) == (200, True, 2)
     assert line["endpoint"] == f"127.0.0.1:{backend.port}"
     assert line["failed"] == [f"127.0.0.1:{nobody}: the connection was refused"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from sidecars.ambassador.upstream.admission import AT_ONCE
+from sidecars.ambassador.admission.admission_queue import AT_ONCE
 from tests.ambassador.support import GET, Ambassador, Peer, backends
 from tests.conftest import Start
 from tests.support import PATIENCE

@@ -79,7 +79,7 @@ def test_an_https_upstream_is_asked_over_connections_that_are_kept(
         answering(seen=seen)(peer)
 
     backend = serve(handle, context)
-    ambassador = before(start, backend, secrets)
+    ambassador = before(start, backend, secrets, PROTOCOL="http1")
     assert [ambassador.ask()[::2] for _ in range(5)] == [(200, b"ok")] * 5
     assert b"Host: 127.0.0.1:%d\r\n" % backend.port in seen[0]
     assert backend.connections == 1

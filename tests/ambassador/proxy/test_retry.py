@@ -6,16 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.ambassador.config.setting_types import CONNECT, RESET, TIMEOUT
+from sidecars.ambassador.http.response_head import Http1Response
 from sidecars.ambassador.proxy.retry import (
     FORGIVEN,
     GIVE_UP,
     RETRY,
+    UNPROCESSED,
     FailedAttempt,
     pause,
     retry_after,
     verdict,
 )
-from sidecars.ambassador.setting_types import CONNECT, RESET, TIMEOUT
 from sidecars.ambassador.upstream.retry_budget import RetryBudget
 from tests.ambassador.balancing_support import settings
 
@@ -47,6 +49,12 @@ def failed(**changes: str | bool | int) -> FailedAttempt:
         (failed(reason=503, idempotent=False), 1, GIVE_UP),
         (failed(reason=500), 1, GIVE_UP),
         (failed(reason=429), 1, GIVE_UP),
+        (failed(unprocessed=True), 0, UNPROCESSED),
+        (failed(unprocessed=True, idempotent=False, reused=True), 0, UNPROCESSED),
+        (failed(unprocessed=True, idempotent=False, repeats=1), 0, UNPROCESSED),
+        (failed(unprocessed=True, idempotent=False, repeats=2), 0, GIVE_UP),
+        (failed(unprocessed=True, idempotent=False, repeats=2), 1, RETRY),
+        (failed(unprocessed=True, idempotent=False, held=False), 2, GIVE_UP),
     ],
 )
 def test_what_may_be_repeated(what: FailedAttempt, allowed: int, expected: str) -> None:
@@ -168,12 +176,13 @@ NOON = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
     ],
 )
 def test_what_a_retry_after_says(line: bytes, seconds: float) -> None:
-    assert retry_after([b"Server: x\r\n", line], NOON) == seconds
+    response = Http1Response(503, b"HTTP/1.1 503 Busy\r\n", [b"Server: x\r\n", line], 1)
+    assert retry_after(response.value(b"retry-after"), NOON) == seconds
 
 
 @given(st.binary(max_size=40))
 def test_a_retry_after_of_garbage_is_none(value: bytes) -> None:
-    assert retry_after([b"Retry-After: " + value.replace(b"\n", b"") + b"\r\n"], NOON) >= 0.0
+    assert retry_after(value, NOON) >= 0.0
 
 
 def test_pauses_grow_and_are_bounded() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from sidecars.ambassador.admission.admission_queue import AT_ONCE
 from sidecars.ambassador.proxy.exchange import Exchange
-from sidecars.ambassador.upstream.admission import AT_ONCE
+from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 from tests.ambassador.exchanges import Pair
 from tests.ambassador.support import GET
 
@@ -277,7 +278,7 @@ def test_failed_tries_take_from_the_time_of_the_next() -> None:
         begun = exchange.progress.since
         for seconds in (0, 60, 120, 180):
             exchange.tick(begun + seconds)
-            assert exchange.connection is not None
+            assert isinstance(exchange.connection, UpstreamConnection)
             exchange.connection.data_received(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
         assert exchange.retries == 4
         exchange.tick(begun + TIMEOUT - 1)

@@ -72,7 +72,10 @@ def test_what_follows_an_ejection_is_told_with_its_cause() -> None:
         assert balancer.choose(6.0) is pair.endpoint
         assert of(pair) == Condition("trial", "one request tries it; before: the connection was refused", 6.0, 11.0)
         balancer.tick(12.0)
-        assert (of(pair).word, of(pair).reason) == ("ejected", "its trial had no outcome in time")
+        assert (of(pair).word, of(pair).reason) == (
+            "ejected",
+            "its trial had no outcome in time; ejected 2 times so far",
+        )
 
 
 def test_with_health_checks_the_next_check_decides() -> None:
@@ -87,7 +90,7 @@ def test_with_health_checks_the_next_check_decides() -> None:
         assert of(pair) == Condition("unhealthy", "health checks fail: it responded with 500", 6.0)
         balancer.on_health_check(pair.endpoint, 8.0, passed=True)
         assert of(pair).word == "ejected"
-        assert of(pair).reason == "a health check failed: it responded with 500"
+        assert of(pair).reason == "a health check failed: it responded with 500; ejected 2 times so far"
 
 
 def test_an_endpoint_that_may_not_be_ejected_says_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from sidecars.ambassador.status.selection import MOST
@@ -116,3 +117,53 @@ def test_short_memory_is_noted() -> None:
     with Pair() as pair:
         pair.upstream.memory.change(pair.upstream.memory.limit)
         assert "AMBASSADOR_BUFFER_MEMORY" in shown(pair)["notes"][0]
+
+
+def test_an_endpoint_tells_why_when_until_when_and_how_often_it_was_ejected() -> None:
+    with Pair(AMBASSADOR_EJECT_FOR="1h", AMBASSADOR_EJECT_AFTER="3") as pair:
+        pair.add_endpoints(3)
+        before = upstream(pair)["targets"][0]["endpoints"][0]
+        assert (before["ejected"], before["last_failures"]) == (None, [])
+        for now in (30.0, 35.0, 40.0):
+            pair.upstream.balancer.on_response(pair.endpoint, 503, now - 1.0, now)
+        endpoint = upstream(pair)["targets"][0]["endpoints"][0]
+        ejected = endpoint["ejected"]
+        assert (ejected["cause"], ejected["times"]) == ("too many failures in a row", 1)
+        at, until = map(datetime.fromisoformat, (ejected["at"], ejected["until"]))
+        assert abs((until - at).total_seconds() - ejected["seconds"]) <= 1.0
+        assert [one.partition(" ")[2] for one in endpoint["last_failures"]] == ["it responded with 503"] * 3
+        times = [datetime.fromisoformat(one.partition(" ")[0]) for one in endpoint["last_failures"]]
+        assert times == sorted(times)
+        assert abs((at - times[-1]).total_seconds()) <= 1.0
+
+
+def test_no_more_than_five_failures_are_kept() -> None:
+    with Pair() as pair:
+        for number in range(1000):
+            pair.upstream.balancer.on_failure(pair.endpoint, 1.0, 2.0, f"reason {number}")
+        found = upstream(pair)["targets"][0]["endpoints"][0]["last_failures"]
+        assert [one.partition(" ")[2] for one in found] == [f"reason {number}" for number in range(995, 1000)]
+
+
+def test_a_failed_trial_is_told_as_such_and_how_often_the_endpoint_was_ejected() -> None:
+    with Pair(AMBASSADOR_EJECT_FOR="100ms") as pair:
+        pair.add_endpoints(3)
+        balancer = pair.upstream.balancer
+        balancer.on_failure(pair.endpoint, 1.0, 2.0, "the connection was refused", unreachable=True)
+        balancer.tick(3.0)
+        assert balancer.choose(3.0) is pair.endpoint
+        balancer.on_response(pair.endpoint, 500, 3.0, 4.0)
+        endpoint = upstream(pair, 4.1)["targets"][0]["endpoints"][0]
+        assert endpoint["ejected"]["cause"] == "its trial failed"
+        assert endpoint["reason"].startswith("its trial failed: ")
+        assert endpoint["reason"].endswith("; ejected 2 times so far")
+
+
+def test_an_endpoint_has_the_protocol_that_its_last_handshake_has_selected() -> None:
+    with Pair(AMBASSADOR_UPSTREAM="https://orders:8443") as pair:
+        protocols = []
+        for http2 in (None, True, False):
+            if http2 is not None:
+                pair.endpoint.note_protocol(http2=http2)
+            protocols.append(upstream(pair)["targets"][0]["endpoints"][0]["protocol"])
+        assert protocols == ["", "HTTP/2", "HTTP/1.1"]

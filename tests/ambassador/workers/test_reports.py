@@ -64,7 +64,10 @@ def test_counts_of_all_workers_add_up_and_survive_those_that_are_gone(
 
 
 async def test_for_every_gauge_it_is_decided_what_the_workers_are_together() -> None:
-    settings = load(Settings, {"AMBASSADOR_UPSTREAM": "http://10.0.0.1", "AMBASSADOR_LISTEN": "127.0.0.1:0"})
+    collector = {"AMBASSADOR_TRACES": "on", "AMBASSADOR_TRACES_ENDPOINT": "http://127.0.0.1:4318"}
+    settings = load(
+        Settings, {"AMBASSADOR_UPSTREAM": "http://10.0.0.1", "AMBASSADOR_LISTEN": "127.0.0.1:0", **collector}
+    )
     path = DataPath(settings, ServiceContext(1.0))
     upstream = path._upstreams[0]
     upstream.on_dns_answer(upstream.dns_targets[0], DnsAnswer((ResolvedAddress("10.0.0.1"),), 5.0), 0.0)

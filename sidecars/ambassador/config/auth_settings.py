@@ -1,0 +1,177 @@
+"""The settings of who this process is for an upstream's endpoints: a signature, or a token, in each request.
+
+`auth_checks` has what is checked of them, and is loaded only where one of them is set. The names are those of the
+logshipper, with `AUTH` for `SINK`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from sidecars.chassis.config.cloud_settings import AwsSettings, TokenServiceSettings
+from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType, choice, pairs, path_to_read, secret, text
+from sidecars.chassis.config.settings import ServiceSettings, setting
+from sidecars.chassis.config.urls import Url, url
+from sidecars.chassis.runtime import light_dataclasses
+from sidecars.chassis.runtime.light_dataclasses import dataclass
+
+NO_AUTH, AWS, GCP, AZURE, OAUTH2 = "off", "aws", "gcp", "azure", "oauth2"
+_TOKEN_FIELDS = (b"authorization",)
+_SIGNATURE_FIELDS = (
+    b"authorization",
+    b"x-amz-content-sha256",
+    b"x-amz-date",
+    b"x-amz-decoded-content-length",
+    b"x-amz-security-token",
+)
+_hidden = SettingType("text", text.parse, lambda _: HIDDEN, sensitive=True)  # some servers want a secret among them
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthSettings:
+    """The part of the settings of one upstream that is about who its clients are."""
+
+    token: Secret | None = setting(
+        secret,
+        "a bearer token, sent instead of the app's `Authorization`; `TOKEN_FILE` is read again every second",
+        default="",
+    )
+    auth: str = setting(
+        choice(NO_AUTH, AWS, GCP, AZURE, OAUTH2),
+        "what proves to the upstream who sends a request, instead of the app's `Authorization`: an AWS signature "
+        "(version 4), a token of Google Cloud or Azure, or a token of `AUTH_OAUTH_TOKEN_URL`; renewed before it ends",
+        default=NO_AUTH,
+    )
+    auth_aws_service: str | None = setting(
+        text,
+        "`AUTH=aws`: the service that signatures are for, such as `s3` or `execute-api`; unset: by the host in "
+        "`UPSTREAM`, if it is one of AWS's",
+        default="",
+    )
+    auth_aws_region: str | None = setting(
+        text,
+        "`AUTH=aws`: the region that signatures are for; unset: by the host in `UPSTREAM`, else `AWS_REGION`",
+        default="",
+    )
+    auth_aws_payload: str = setting(
+        choice("auto", "signed", "unsigned"),
+        "`AUTH=aws`: what is signed of a body: `auto` (its hash; of one that streams to S3 over TLS nothing), `signed` "
+        "(always: one that streams to S3 goes in signed chunks) or `unsigned`; a body that must be signed whole is "
+        "held, up to `RETRY_BUFFER`",
+        default="auto",
+    )
+    auth_username: str | None = setting(
+        text,
+        "`AUTH=aws`: the access key, instead of those of the environment; `AUTH=oauth2`: the client's id",
+        default="",
+    )
+    auth_password: Secret | None = setting(
+        secret, "`AUTH=aws`: the secret key of `AUTH_USERNAME`; `AUTH=oauth2`: the client's secret", default=""
+    )
+    auth_session_token: Secret | None = setting(
+        secret, "`AUTH=aws`: the session token of `AUTH_USERNAME`, if it is a temporary key", default=""
+    )
+    auth_audience: str | None = setting(
+        text,
+        "`AUTH=gcp`: the audience of an ID token, such as the URL of a service of Cloud Run, instead of an access "
+        "token; `AUTH=oauth2`: the parameter `audience`",
+        default="",
+    )
+    auth_oauth_scope: str | None = setting(
+        text,
+        "`AUTH=gcp`, `azure` or `oauth2`: the scopes to ask for, separated by blanks; Azure: one, such as "
+        "`https://storage.azure.com/.default`",
+        default="",
+    )
+    auth_oauth_token_url: Url | None = setting(
+        url("https", "http"), "`AUTH=oauth2`: the token endpoint (client credentials)", default=""
+    )
+    auth_oauth_client: str = setting(
+        choice("basic", "post"),
+        "`AUTH=oauth2`: how the client shows its secret: `basic` (in `Authorization`) or `post` (in the form)",
+        default="basic",
+    )
+    auth_oauth_params: dict[str, str] | None = setting(
+        pairs(right=_hidden),
+        "`AUTH=oauth2`: further parameters for the token endpoint, such as `resource=…`",
+        default="",
+    )
+    auth_oauth_ca: Path | None = setting(
+        path_to_read,
+        "`AUTH=oauth2`: PEM file of the authorities to trust at the token endpoint, instead of the system's; a new "
+        "file is used as soon as it is there",
+        default="",
+    )
+
+    @property
+    def has_auth(self) -> bool:
+        """True if one of these settings is set, beside TOKEN."""
+        texts = (
+            self.auth_aws_service,
+            self.auth_aws_region,
+            self.auth_username,
+            self.auth_password,
+            self.auth_session_token,
+            self.auth_audience,
+            self.auth_oauth_scope,
+            self.auth_oauth_token_url,
+            self.auth_oauth_params,
+            self.auth_oauth_ca,
+        )
+        words = (self.auth, self.auth_aws_payload, self.auth_oauth_client)
+        return words != (NO_AUTH, "auto", "basic") or any(one is not None for one in texts)
+
+    @property
+    def replaced_fields(self) -> tuple[bytes, ...]:
+        """The names of the app's fields, in lower case, that credentials of ours take the place of."""
+        if self.auth == AWS:
+            return _SIGNATURE_FIELDS
+        return _TOKEN_FIELDS if self.token is not None or self.auth != NO_AUTH else ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudSettings(AwsSettings, TokenServiceSettings):
+    """The settings of the process for all upstreams with AUTH, by the names that clouds and their SDKs give them."""
+
+    PREFIX: ClassVar[str]
+
+    @classmethod
+    def disregarded(cls, environ: Mapping[str, str]) -> Collection[str]:
+        """Return their names if no upstream has AUTH: then they are for the app alone, whatever they say."""
+        for name, value in environ.items():
+            if (
+                name.startswith(f"{cls.PREFIX}_")
+                and name.endswith(("_AUTH", "_AUTH_FILE"))
+                and value not in ("", NO_AUTH)
+            ):
+                return ()
+        ours = {item.name for item in light_dataclasses.fields(ServiceSettings)}
+        names = [item.metadata["env"] for item in light_dataclasses.fields(CloudSettings) if item.name not in ours]
+        return {*names, *(f"{name}_FILE" for name in names)}
+
+    aws_shared_credentials_file: Path | None = setting(
+        path_to_read,
+        "AWS: file of profiles with keys, read again every second",
+        env="AWS_SHARED_CREDENTIALS_FILE",
+        default="",
+    )
+    aws_profile: str | None = setting(
+        text, "AWS: the profile in `AWS_SHARED_CREDENTIALS_FILE`; unset: `default`", env="AWS_PROFILE", default=""
+    )
+    google_application_credentials: Path | None = setting(
+        path_to_read,
+        "Google Cloud: file of workload identity federation (`external_account`); unset: the metadata server",
+        env="GOOGLE_APPLICATION_CREDENTIALS",
+        default="",
+    )
+    azure_app_service_endpoint: Url | None = setting(
+        url("http", "https"),
+        "Azure: address of the managed identity of App Service, Functions and Container Apps, which inject it",
+        env="IDENTITY_ENDPOINT",
+        default="",
+    )
+    azure_app_service_header: Secret | None = setting(
+        secret, "Azure: the value of `X-IDENTITY-HEADER` for `IDENTITY_ENDPOINT`", env="IDENTITY_HEADER", default=""
+    )

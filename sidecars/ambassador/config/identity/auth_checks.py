@@ -1,0 +1,139 @@
+"""What is checked of the settings of identity, for each upstream that has one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from sidecars.ambassador.config.auth_settings import AWS, AZURE, GCP, NO_AUTH, OAUTH2, CloudSettings
+from sidecars.ambassador.config.identity import aws_hosts
+from sidecars.ambassador.config.upstream_settings import UpstreamSettings
+from sidecars.chassis.config import cloud_settings
+from sidecars.chassis.config.urls import Url, is_loopback
+
+Of = Callable[[str], str]
+
+_OF_USE = {
+    "auth_aws_service": (AWS,),
+    "auth_aws_region": (AWS,),
+    "auth_aws_payload": (AWS,),
+    "auth_username": (AWS, OAUTH2),
+    "auth_password": (AWS, OAUTH2),
+    "auth_session_token": (AWS,),
+    "auth_audience": (GCP, OAUTH2),
+    "auth_oauth_scope": (GCP, AZURE, OAUTH2),
+    "auth_oauth_token_url": (OAUTH2,),
+    "auth_oauth_client": (OAUTH2,),
+    "auth_oauth_params": (OAUTH2,),
+    "auth_oauth_ca": (OAUTH2,),
+}
+"""The values of AUTH for which a setting has a use."""
+_DEFAULTS = {"auth_aws_payload": "auto", "auth_oauth_client": "basic"}
+_NEEDED = {OAUTH2: ("auth_oauth_token_url", "auth_username", "auth_password"), AZURE: ("auth_oauth_scope",)}
+_OURS = ("grant_type", "scope", "audience", "client_id", "client_secret")
+
+
+def wrong(settings: CloudSettings, upstream: UpstreamSettings, of: Of) -> Iterator[str]:
+    """Yield a sentence for each contradiction, and for all that is missing."""
+    auth = f"{of('auth')}={upstream.auth}"
+    for field, kinds in _OF_USE.items():
+        if _is_set(upstream, field) and upstream.auth not in kinds:
+            yield f"{of(field)} is set, but {auth} has no use for it: set {of('auth')} to {' or '.join(kinds)}"
+    if upstream.auth != NO_AUTH:
+        yield from _beside_others(upstream, of, auth)
+        checks = {AWS: _aws, GCP: _gcp, AZURE: _azure, OAUTH2: _oauth2}
+        yield from checks[upstream.auth](settings, upstream, of, auth)
+
+
+def _beside_others(upstream: UpstreamSettings, of: Of, auth: str) -> Iterator[str]:
+    """Yield what stands against it in the other settings of the upstream."""
+    if upstream.upstream.protocol != "http":
+        yield f"{auth}: {of('upstream')} is not HTTP, so there are no requests to put it in"
+    if upstream.token is not None:
+        yield f"{auth} and {of('token')} are set, and a request has one Authorization: keep one"
+    replaced = [name.decode() for name in upstream.replaced_fields]
+    for edit in upstream.headers or ():
+        if edit.sign != "-" and edit.name.lower() in replaced:
+            yield f"{auth} and {edit.name} in {of('headers')} are set, and a request has one {edit.name}: keep one"
+    for field in _NEEDED.get(upstream.auth, ()):
+        if getattr(upstream, field) is None:
+            yield f"{auth}, but {of(field)} is not set"
+    if upstream.auth in (GCP, AZURE):
+        for target in upstream.upstream.targets:
+            if not target.tls and not is_loopback(target.host):
+                yield f"{auth} would send its token to {target.host_port} without encryption: use https://"
+
+
+def in_clear(settings: CloudSettings, upstream: UpstreamSettings, of: Of) -> Iterator[str]:
+    """Yield a sentence for each place that gets a secret without TLS beyond this host. They are warnings."""
+    places: dict[str, Url | None] = {}
+    if upstream.auth == OAUTH2:
+        places[of("auth_oauth_token_url")] = upstream.auth_oauth_token_url
+    elif upstream.auth == AZURE:
+        places["AZURE_AUTHORITY_HOST"] = settings.azure_authority_host
+    elif upstream.auth == AWS:
+        places["AWS_ENDPOINT_URL_STS"] = settings.aws_endpoint_url_sts
+    for name, place in places.items():
+        if place is not None and place.scheme == "http" and not is_loopback(place.hostname):
+            yield f"a secret is sent to {name}={place} without encryption: use https://"
+
+
+def aws_scope(settings: CloudSettings, upstream: UpstreamSettings) -> tuple[str, str]:
+    """Return the service and the region that the upstream's signatures are for; "" for what must be set."""
+    found = {aws_hosts.service_and_region(target.host) for target in upstream.upstream.targets}
+    service, region = found.pop() if len(found) == 1 else ("", "")
+    return (
+        upstream.auth_aws_service or service,
+        upstream.auth_aws_region or region or settings.aws_region or settings.aws_default_region or "",
+    )
+
+
+def _is_set(upstream: UpstreamSettings, field: str) -> bool:
+    value = getattr(upstream, field)
+    return value is not None and value != _DEFAULTS.get(field)
+
+
+def _aws(settings: CloudSettings, upstream: UpstreamSettings, of: Of, auth: str) -> Iterator[str]:
+    service, region = aws_scope(settings, upstream)
+    if not service:
+        yield f"{auth}, but {of('auth_aws_service')} is not set: for which service is the signature?"
+    if not region:
+        yield f"{auth}, but {of('auth_aws_region')} is not set: in which region is {of('upstream')}?"
+    pair = (upstream.auth_username, upstream.auth_password)
+    if any(pair) and not all(pair):
+        yield f"{of('auth_username')} and {of('auth_password')} belong together: set both, or none"
+    if upstream.auth_session_token is not None and upstream.auth_username is None:
+        yield f"{of('auth_session_token')} is set, but {of('auth_username')} is not: they belong together"
+    container = cloud_settings.container_url(settings)
+    if container is not None and container.scheme == "http" and not cloud_settings.is_trusted_without_tls(container):
+        yield (
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI would send its token without encryption: expected https, loopback, "
+            "169.254.170.2, 169.254.170.23 or fd00:ec2::23"
+        )
+
+
+def _gcp(settings: CloudSettings, upstream: UpstreamSettings, of: Of, auth: str) -> Iterator[str]:
+    if upstream.auth_audience and upstream.auth_oauth_scope:
+        audience, scope = of("auth_audience"), of("auth_oauth_scope")
+        yield f"{auth}: {audience} asks for an ID token and {scope} for an access token: keep one"
+    if settings.google_application_credentials is not None:
+        from sidecars.chassis.identity import google_federation  # noqa: PLC0415 - few have such a file
+
+        problem = google_federation.problem(settings.google_application_credentials, upstream.auth_audience or "")
+        if problem:
+            yield f"GOOGLE_APPLICATION_CREDENTIALS: {problem}"
+
+
+def _azure(settings: CloudSettings, _upstream: UpstreamSettings, _of: Of, auth: str) -> Iterator[str]:
+    if settings.azure_federated_token_file is not None:
+        missing = {"AZURE_CLIENT_ID": settings.azure_client_id, "AZURE_TENANT_ID": settings.azure_tenant_id}
+        for name, value in missing.items():
+            if value is None:
+                yield f"{auth} with AZURE_FEDERATED_TOKEN_FILE, but {name} is not set"
+    elif settings.azure_app_service_endpoint is not None and settings.azure_app_service_header is None:
+        yield f"{auth} with IDENTITY_ENDPOINT, but IDENTITY_HEADER is not set"
+
+
+def _oauth2(_settings: CloudSettings, upstream: UpstreamSettings, of: Of, _auth: str) -> Iterator[str]:
+    for name in upstream.auth_oauth_params or {}:
+        if name in _OURS:
+            yield f"{of('auth_oauth_params')} has {name}, which another setting decides"

@@ -1,0 +1,66 @@
+"""A token in each request to an upstream (AUTH=gcp, azure, oauth2), instead of the app's `Authorization` (RFC 6750).
+
+A 401 says that the endpoint does not accept the token. Then a new one is fetched, once in a minute at most, and the
+request that got the 401 is sent again with it, once, if it is idempotent and all of it is held. Any other request's 401
+goes to the app.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from sidecars.ambassador.http import local_replies
+from sidecars.ambassador.proxy.exchange import Exchange
+from sidecars.ambassador.proxy.identity.keeper import Keeper
+from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter, Identity, UpstreamSide
+
+monotonic: Final = time.monotonic
+
+
+class TokenIdentity(Identity):
+    """The identity of one upstream, which owns it."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        super().__init__()
+        self.keeper = keeper
+
+    def admits(self, exchange: ConnectionWaiter) -> bool:
+        assert isinstance(exchange, Exchange)  # noqa: S101 - there is no other one
+        if exchange.over:
+            return False
+        now = monotonic()
+        if now < self.keeper.ends:
+            return True
+        refusal = self.keeper.wait(exchange, exchange.begin_after_wait, now)
+        if refusal is not None:
+            exchange.give_up(refusal)
+        return False
+
+    def carry(self, _exchange: ConnectionWaiter, connection: UpstreamSide, _authority: bytes) -> UpstreamSide:
+        current = self.keeper.current
+        self.line = current.line if current is not None else b""
+        return connection
+
+    def renews(self, exchange: ConnectionWaiter, status: int) -> bool:
+        if status != 401:
+            return False
+        assert isinstance(exchange, Exchange)  # noqa: S101 - there is no other one
+        keeper = self.keeper
+        if exchange.is_renewed or not keeper.reject(exchange.attempt_started, monotonic()):
+            return False
+        endpoint = exchange.endpoint
+        if endpoint is None or not exchange.request.idempotent or not exchange.is_held():
+            return False
+        exchange.is_renewed = True
+        exchange.leave_attempt()
+        exchange.failures += ((endpoint.label, local_replies.unwanted_status(status)),)
+        if not keeper.is_fetching or keeper.wait(exchange, exchange.begin_attempt, monotonic()) is not None:
+            exchange.upstream.loop.call_soon(exchange.begin_attempt)
+        return True
+
+    def tick(self, now: float) -> None:
+        self.keeper.tick(now)
+
+    def close(self) -> None:
+        self.keeper.close()

@@ -1,0 +1,72 @@
+"""Begin the exchange of a request on a port that has routes: choose its upstream, and map its target."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from sidecars.ambassador.http import local_replies
+from sidecars.ambassador.http.http2_request import Http2Request
+from sidecars.ambassador.http.local_replies import Cause
+from sidecars.ambassador.http.messages import Request
+from sidecars.ambassador.http.request_head import Http1Request
+from sidecars.ambassador.http2.heads import RequestHead
+from sidecars.ambassador.proxy.app_side import AppSide
+from sidecars.ambassador.proxy.exchange import Exchange
+from sidecars.ambassador.proxy.grpc.call import GrpcCall
+from sidecars.ambassador.proxy.routed.rewriting import RewritingExchange
+from sidecars.ambassador.proxy.routed.unrouted import UnroutedCall, UnroutedExchange
+from sidecars.ambassador.routing.path_reading import PathRefused
+from sidecars.ambassador.routing.route_table import Route, RouteTable
+from sidecars.ambassador.upstream.upstream import Upstream
+
+
+def http1_exchange(client: AppSide, port: Upstream, request: Http1Request, data: bytes, end: int) -> Exchange:
+    """Return the exchange of a request, whose head in `data[:end]` the port has parsed. It is not started."""
+    table = cast("RouteTable", port.routes)
+    try:
+        route = table.choose(request.host, request.target, request.lines() if table.needs_fields else b"")
+    except PathRefused as error:
+        return UnroutedExchange(client, port, request, local_replies.path_refused(error.reason))
+    if route is None:
+        return UnroutedExchange(client, port, request, local_replies.NO_ROUTE)
+    upstream = port.members[route.owner]
+    parser = upstream.request_parser
+    if upstream is not port and not parser.edits.is_empty:
+        request = parser.parse(data, end)  # anew, with HEADERS of the upstream
+    return _exchange(client, upstream, request, route)
+
+
+def http2_exchange(client: AppSide, port: Upstream, head: RequestHead, length: int) -> Exchange:
+    """Return the exchange of a request that came in HTTP/2; `length` as in Http2Request. Raises MessageRejected."""
+    table = cast("RouteTable", port.routes)
+    route: Route | None = None
+    cause: Cause = local_replies.NO_ROUTE
+    try:
+        route = table.choose(head.authority, head.path, b"\r\n" + head.lines() if table.needs_fields else b"")
+    except PathRefused as error:
+        cause = local_replies.path_refused(error.reason)
+    if route is None:
+        request = Http2Request(head, port.request_parser.edits, length)
+        if request.is_grpc:
+            return UnroutedCall(client, port, request, cause)
+        return UnroutedExchange(client, port, request, cause)
+    upstream = port.members[route.owner]
+    return _exchange(client, upstream, Http2Request(head, upstream.request_parser.edits, length), route)
+
+
+def _exchange(client: AppSide, upstream: Upstream, request: Request, route: Route) -> Exchange:
+    exchange: Exchange
+    addresses = route.addresses
+    if upstream.observe is not None:
+        rewritten = addresses if addresses is not None and addresses.rewrites else None
+        exchange = upstream.observe(client, upstream, request, rewritten)
+    elif request.is_grpc:
+        exchange = GrpcCall(client, upstream, request)
+    elif addresses is not None and addresses.rewrites:
+        exchange = RewritingExchange(client, upstream, request, addresses)
+    else:
+        exchange = Exchange(client, upstream, request)
+    if addresses is not None:
+        request.asked = request.target
+        request.target = addresses.outward(request.target)
+    return exchange
