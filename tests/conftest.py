@@ -34,7 +34,7 @@ PROCESSES = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_sp
 PROGRAMS = frozenset(
     {"program", "demo", "examples", "deploy", "hostile", "images", "infra", "installed", "model", "repo"}
 )
-PROGRAMS |= {"browser", "world"}
+PROGRAMS |= {"browser", "simulation", "world"}
 LEFT_OUT = ("processes", "slow")
 HERE = Path(__file__).parent
 

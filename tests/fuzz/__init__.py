@@ -15,7 +15,7 @@ checks promises: what is read can be written and read again, no limit is passed,
 `make test` runs the corpora alone, without atheris. It also demands that they reach the code under test.
 
 registry      `target`, and the table of all targets; read it first
-chassis, warcopier, logshipper, adapter, ambassador    the targets, by part
+chassis, warcopier, logshipper, adapter, ambassador, http2    the targets, by part
 corpus        the inputs of each target: one literal of bytes a line
 __main__      the command
 coverage      the lines of the code under test that an input runs

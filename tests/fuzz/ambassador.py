@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import re
+from collections.abc import Iterable
 
 import h11
+import hpack
 
 from sidecars.ambassador.discovery import resolvconf
+from sidecars.ambassador.discovery.kubernetes import documents
+from sidecars.ambassador.discovery.kubernetes.documents import UnusableDocument, WatchLines
+from sidecars.ambassador.discovery.kubernetes.selection import Selection, Wanted, choose_endpoints
+from sidecars.ambassador.discovery.kubernetes.slice_table import SliceTable, VersionGone, WatchFailed
 from sidecars.ambassador.http.bodies import ChunkedReader, body_reader
 from sidecars.ambassador.http.head_rules import UNTIL_CLOSE, MessageRejected, check_beginning, detect_protocol
-from sidecars.ambassador.http.request_head import RequestParser
+from sidecars.ambassador.http.http2_request import Http2Request, length_of
+from sidecars.ambassador.http.request_head import CombinedEdits, RequestParser
 from sidecars.ambassador.http.response_head import parse_response
+from sidecars.ambassador.http2.decoder import Decoder
+from sidecars.ambassador.http2.fields import Field
+from sidecars.ambassador.http2.frames import ProtocolError
+from sidecars.ambassador.http2.heads import MalformedMessage, check_request, check_response
+from sidecars.ambassador.proxy.observed import trace_context
 from tests.fuzz.registry import target
 
 _HOST = b"orders"
@@ -26,6 +40,12 @@ def _h11_request(message: bytes) -> h11.Request | None:
     except h11.RemoteProtocolError:
         return None
     return event if isinstance(event, h11.Request) else None
+
+
+def _fields(block: bytes) -> list[Field]:
+    """Return what a block of ours says to another implementation of HPACK."""
+    decoder = hpack.Decoder(max_header_list_size=1 << 24)
+    return [Field(bytes(name), bytes(value)) for name, value in decoder.decode(block, raw=True)]
 
 
 @target("ambassador.http.request_head", "ambassador.http.request_line", "ambassador.http.fields", reach=75)
@@ -56,6 +76,9 @@ def request_heads(data: bytes) -> None:
     assert len(lengths) + len(codings) <= 1
     if lengths:
         assert int(lengths[0]) == request.length
+    in_http2 = check_request(_fields(request.block(b"http", _HOST)))
+    assert (in_http2.method, in_http2.authority) == (request.method, _HOST)
+    assert in_http2.content_length == (int(lengths[0]) if lengths else -1)
 
 
 @target("ambassador.http.response_head", "ambassador.http.fields", reach=65)
@@ -73,6 +96,8 @@ def response_heads(data: bytes) -> None:
     written = response.head(1, close=False)
     assert written.count(b"\r\n\r\n") == 1
     assert written.endswith(b"\r\n\r\n")
+    in_http2 = check_response(_fields(response.block()))
+    assert (in_http2.status, in_http2.content_length) == (response.status, response.content_length)
     oracle = h11.Connection(h11.CLIENT)
     oracle.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
     oracle.send(h11.EndOfMessage())
@@ -129,3 +154,74 @@ def resolv_conf(data: bytes) -> None:
     found = resolvconf.parse(data.decode("utf-8", "replace"))
     with contextlib.suppress(AttributeError):
         assert found.attempts >= 1
+
+
+@target("ambassador.proxy.observed.trace_context", reach=70)
+def trace_contexts(data: bytes) -> None:
+    """Whatever a request says of its trace, what goes on is one valid traceparent, and a bounded tracestate."""
+    first, *more = data.split(b"\n")
+    found = trace_context.parse([(b"traceparent", first), *((b"tracestate", value) for value in more)])
+    if found is None:
+        return
+    lines = trace_context.lines(found, b"c" * 16)
+    assert re.fullmatch(
+        rb"\r\ntraceparent: 00-[0-9a-f]{32}-c{16}-0[0-3](\r\ntracestate: [\x20-\x7e]{1,512})?", lines
+    ), lines
+    again = trace_context.parse_state([found.state])
+    assert again == found.state, "what goes on is what the next hop understands"
+
+
+@target("ambassador.http.http2_request", "ambassador.http2.heads", reach=60)
+def requests_of_http2(data: bytes) -> None:
+    """A head of HTTP/2 is refused, or goes on as one request in HTTP/1.1, which h11 reads as it was meant."""
+    try:
+        decoded = Decoder(16_384, 128).decode(data[1:])
+        head = check_request(decoded.fields)
+        length = length_of(head, (b"ab",), (), end=data[:1] < b"\x80")
+        request = Http2Request(head, CombinedEdits(), length)
+    except (ProtocolError, MalformedMessage, MessageRejected):
+        return
+    written = request.head(_HOST)
+    assert written.count(b"\r\n\r\n") == 1
+    assert written.endswith(b"\r\n\r\n")
+    seen = _h11_request(written)
+    assert seen is not None, written
+    assert (seen.method, seen.target) == (head.method, head.path)
+    assert [value for name, value in seen.headers if name == b"host"] == [_HOST]
+    names = [name for name, _ in seen.headers]
+    assert names.count(b"content-length") + names.count(b"transfer-encoding") <= 1
+    again = check_request(_fields(request.block(b"http", _HOST)))
+    assert (again.method, again.path, again.content_length) == (head.method, head.path, head.content_length)
+
+
+def _followed(pieces: Iterable[bytes]) -> Selection:
+    """Return what is chosen after a watch whose body comes in these pieces, up to what is not understood."""
+    table, lines = SliceTable(), WatchLines()
+    with contextlib.suppress(UnusableDocument, VersionGone, WatchFailed):
+        for piece in pieces:
+            for line in lines.cut(piece):
+                document = documents.parse(line)
+                if "items" in document:
+                    table.replace(table.parse_page(document), "1")
+                else:
+                    table.apply(document)
+    return choose_endpoints(table.slices.values(), Wanted("orders", 0, "http", zone="a"))
+
+
+@target(
+    "ambassador.discovery.kubernetes.documents",
+    "ambassador.discovery.kubernetes.endpoint_slices",
+    "ambassador.discovery.kubernetes.slice_table",
+    "ambassador.discovery.kubernetes.selection",
+    reach=80,
+)
+def watch_streams(data: bytes) -> None:
+    """What is chosen does not depend on how the stream is cut, and never leads to this Pod or its node."""
+    found = _followed([data])
+    assert found == _followed(data[begin : begin + 7] for begin in range(0, len(data), 7))
+    for each in found.addresses:
+        address = ipaddress.ip_address(each.ip)
+        assert not address.is_loopback
+        assert not address.is_link_local
+        assert 0 < each.port < 65536
+        assert (each.ip, each.port) in found.listed

@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CORPUS = Path(__file__).parent / "corpus"
-_PARTS = ("chassis", "warcopier", "logshipper", "adapter", "ambassador")
+_PARTS = (
+    "chassis",
+    "warcopier",
+    "logshipper",
+    "logshipper_paths",
+    "logshipper_state",
+    "object_stores",
+    "kafka",
+    "adapter",
+    "ambassador",
+    "ways",
+    "http2",
+    "routing",
+)
 _TARGETS: dict[str, Target] = {}
 
 Check = Callable[[bytes], None]

@@ -1,4 +1,7 @@
-"""The copier on a slow disk, 20 ms for each 64 KiB of a WAR: `python -m tests.warcopier.slowly`."""
+"""The copier on a slow disk, 20 ms for each 64 KiB of a WAR: `python -m tests.warcopier.slowly`.
+
+A test that must look, or stop it, in the middle of a copy is so free of the speed and of the free space of a disk.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,7 @@ import os
 import sys
 import time
 
-from sidecars.chassis import commandline
-from sidecars.warcopier import app
-from sidecars.warcopier.settings import Settings
+from sidecars.warcopier import __main__ as program
 from sidecars.warcopier.transfer import copying
 
 PAUSE = 0.02  # seconds
@@ -23,7 +24,7 @@ def main() -> int:
 
     copying._KERNEL_PIECE = 1 << 16
     setattr(os, "copy_file_range", slow)  # noqa: B010 - its stub has names of its own for the arguments
-    return commandline.job(Settings, app.run)
+    return program.main()
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ def reader_of(descriptor: int) -> ReadAt:
     return lambda offset, length: os.pread(descriptor, length, offset)
 
 
+LARGE = 1 << 30  # bytes
+SLOWLY = [sys.executable, "-m", "tests.warcopier.slowly"]
 SHOP, OTHER, NEW = war("shop"), war("other"), war("new")
 
 
@@ -186,6 +188,12 @@ class Copier:
         """Put WARs into the source: `offer(shop=b"…")` is shop.war."""
         for name, data in wars.items():
             (self.source / f"{name}.war").write_bytes(data)
+
+    def offer_large(self) -> None:
+        """Make shop.war a hole of LARGE bytes: it takes no room, and minutes to copy with `tests.warcopier.slowly`."""
+        place = self.source / "shop.war"
+        place.touch()
+        os.truncate(place, LARGE)
 
     def names(self) -> list[str]:
         return names(self.target)

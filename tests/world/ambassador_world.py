@@ -12,6 +12,7 @@ from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.lifecycle import ServiceContext
 from tests.world.ambassador_apps import PORT, App, Received
+from tests.world.ambassador_http2_apps import Http2App
 from tests.world.ambassador_origins import Origin, Seen
 from tests.world.network import Weather
 from tests.world.sockets import VirtualSocket
@@ -19,6 +20,7 @@ from tests.world.universe import check, check_equal
 from tests.world.world import World
 
 _POOL = tuple(f"10.0.1.{number}" for number in range(1, 7))
+_SHADOWS = ("10.0.2.1", "10.0.2.2")  # of the mirror
 _APPS = 8
 
 
@@ -60,11 +62,16 @@ class AmbassadorWorld:
         self.world = world
         self.universe = world.universe
         self.seen = Seen()
+        self.copied = Seen()  # by the mirror
         self.received = Received()
         self.is_polite = self.universe.chance(0.4)
         self.drain_timeout = self.universe.choose(2.0, 30.0, 120.0)
-        self.settings = load(Settings, self._environment())
-        for host in _POOL:
+        environment = self._environment()
+        self.has_mirror = self.universe.chance(0.3)
+        if self.has_mirror:
+            self._add_mirror(environment)
+        self.settings = load(Settings, environment)
+        for host in _POOL + _SHADOWS:
             self.world.network.weather[host, 80] = self._weather()
         self.world.network.weather["127.0.0.1", PORT] = Weather(slowest=0.001)
 
@@ -82,6 +89,7 @@ class AmbassadorWorld:
             "AMBASSADOR_RETRIES": choose("0", "2", "5"),
             "AMBASSADOR_RETRY_BUFFER": choose("100", "64KiB"),
             "AMBASSADOR_TRY_TIMEOUT": choose("", "1s"),
+            "AMBASSADOR_HEDGE_AFTER": choose("off", "off", "2ms", "100ms", "p95"),
             "AMBASSADOR_TIMEOUT": choose("2s", "20s"),
             "AMBASSADOR_TOTAL_TIMEOUT": choose("", "", "5s"),
             "AMBASSADOR_IDLE_TIMEOUT": choose("1s", "60s"),
@@ -91,6 +99,15 @@ class AmbassadorWorld:
             "AMBASSADOR_MAX_PENDING": choose("2", "1024", "1024"),
             "AMBASSADOR_ACCESS_LOG": "all",
         }
+
+    def _add_mirror(self, environment: dict[str, str]) -> None:
+        """Give the upstream a name, and a mirror."""
+        choose = self.universe.choose
+        environment["AMBASSADOR_ORDERS_UPSTREAM"] = environment.pop("AMBASSADOR_UPSTREAM")
+        environment["AMBASSADOR_ORDERS_MIRROR"] = choose("shadow", "shadow 30%")
+        environment["AMBASSADOR_MIRROR_LIMIT"] = choose("1", "128")
+        environment["AMBASSADOR_SHADOW_UPSTREAM"] = ",".join(f"http://{host}" for host in _SHADOWS)
+        environment["AMBASSADOR_SHADOW_LISTEN"] = "127.0.0.1:8501"
 
     def _weather(self) -> Weather:
         universe = self.universe
@@ -106,6 +123,8 @@ class AmbassadorWorld:
         """Start everything, stop in the middle or after it, and check."""
         world, universe = self.world, self.universe
         origins = [await Origin(world, host, self.seen).listen() for host in _POOL]
+        if self.has_mirror:
+            origins += [await Origin(world, host, self.copied).listen() for host in _SHADOWS]
         world.start(self._service, self.drain_timeout)
         await world.listening("127.0.0.1", PORT)
         apps = [asyncio.ensure_future(self._app(number)) for number in range(_APPS)]
@@ -130,7 +149,8 @@ class AmbassadorWorld:
 
     async def _app(self, number: int) -> None:
         await asyncio.sleep(self.universe.between(0.0, 2.0))
-        await App(self.world, number, self.received, is_polite=self.is_polite).run()
+        kind = Http2App if self.universe.chance(0.3) else App
+        await kind(self.world, number, self.received, is_polite=self.is_polite).run()
 
     async def _change_weather(self) -> None:
         while True:
@@ -142,7 +162,7 @@ class AmbassadorWorld:
 
     def _is_ours(self, own: VirtualSocket) -> bool:
         """Return True for a socket of the ambassador: accepted from the app, or connected to an origin."""
-        return own.address[1] in (PORT, 9913) or own.peer_address[1] == 80
+        return own.address[1] in (PORT, 8501, 9913) or own.peer_address[1] == 80
 
     def _check_end(self) -> None:
         world, counters = self.world, _DataPath.upstreams[0].counters
@@ -167,10 +187,27 @@ class AmbassadorWorld:
                     (endpoint.pending, endpoint.connections),
                     (0, 0),
                 )
+        for upstream in _DataPath.upstreams[1:]:
+            copies = upstream.counters.requests
+            check(
+                "the mirror sees each copy once",
+                sum(self.copied.times.values()) <= copies + upstream.counters.races,
+                copies,
+            )
+            check_equal("a copy is not retried", upstream.counters.retries, 0)
         check_equal("each request has a duration", sum(counters.durations), counters.requests)
-        most = counters.requests + counters.retries + counters.races
+        companion = _DataPath.upstreams[0].companion
+        hedges = companion.counts().get("hedges", {}) if companion is not None else {}
+        most = (
+            counters.requests
+            + counters.retries
+            + counters.races
+            + counters.unprocessed
+            + sum(hedges.values())
+            - hedges.get("unpaid", 0)
+        )
         check(
-            "origins see no more than the requests, retries and races",
+            "origins see no more than the requests, retries, races and hedges",
             sum(self.seen.times.values()) <= most,
             dict(self.seen.times),
             most,

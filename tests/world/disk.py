@@ -39,18 +39,19 @@ class Inode:
     def __init__(self, volume: Volume, number: int, kind: int) -> None:
         self.volume = volume
         self.number = number
+        self.serial = volume.created = volume.created + 1  # no other file ever has it
         self.kind = kind
         self.data = bytearray()
         self.names: Names = {}  # of a directory
         self.links = self.opens = 0
         self.modified = time.time_ns()
-        self.created_at = time.monotonic()
-        self.failed_at = -1.0  # when a read of it failed last
+        self.created_at = self.written_at = time.monotonic()
+        self.renamed_at = self.failed_at = -1.0  # when it was renamed, and a read failed, last
         self.durable = b""
         self.unsynced: list[tuple[int, bytes]] = []  # writes (offset, data); a truncation has no data
         self.durable_names: Names = {}
         self.unsynced_names: list[tuple[str | None, str | None, Inode]] = []  # old name, new name, of which inode
-        self.watchers: list[Callable[[str], None]] = []  # get the kind of each event in a directory
+        self.watchers: list[Callable[[str, str], None]] = []  # get kind and name of each event in a directory
 
     @property
     def is_directory(self) -> bool:
@@ -71,6 +72,7 @@ class Inode:
     def write(self, offset: int, data: bytes) -> None:
         self.unsynced.append((offset, data))
         _apply(self.data, offset, data)
+        self.written_at = time.monotonic()
         self.touch()
         self.volume.tell(self, "modify")
 
@@ -150,6 +152,7 @@ class Inode:
         if replaced is not None and replaced.names:
             raise failure(errno.ENOTEMPTY, new)
         self._change(old, new, inode)
+        inode.renamed_at = time.monotonic()
 
     def _change(self, old: str | None, new: str | None, inode: Inode) -> None:
         self.unsynced_names.append((old, new, inode))
@@ -157,12 +160,12 @@ class Inode:
         if old:
             del self.names[old]
             inode.links -= 1
-            self.volume.emit(self, "moved" if new else "delete")
+            self.volume.emit(self, "moved" if new else "delete", old)
         if new:
             self.names.pop(new, None)
             self.names[new] = inode
             inode.links += 1
-            self.volume.emit(self, "create")
+            self.volume.emit(self, "create", new)
         self.touch()
         if replaced is not None:
             replaced.links -= 2 if replaced.is_directory else 1
@@ -188,6 +191,8 @@ class Volume:
     def __init__(self, universe: Universe, device: int) -> None:
         self.universe = universe
         self.device = device
+        self.created = 0  # files and directories so far
+        self.has_handles = True
         self.inodes: dict[int, Inode] = {}
         self.on_destroyed: Destroyed | None = None
         self.is_full = False
@@ -220,15 +225,16 @@ class Volume:
 
     # -- events -----------------------------------------------------------------------------------------------------
 
-    def emit(self, folder: Inode, kind: str) -> None:
+    def emit(self, folder: Inode, kind: str, name: str) -> None:
         for watcher in list(folder.watchers):
-            watcher(kind)
+            watcher(kind, name)
 
     def tell(self, inode: Inode, kind: str) -> None:
         """Tell the watchers of the directories that have the file."""
         for folder in list(self.inodes.values()):
-            if folder.watchers and inode in folder.names.values():
-                self.emit(folder, kind)
+            for name, below in folder.names.items() if folder.watchers else ():
+                if below is inode:
+                    self.emit(folder, kind, name)
 
     # -- loss of power ----------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sidecars.chassis.isolation import openat2
+from sidecars.chassis.isolation import file_handles, openat2
 from tests.world import kernel as kernels
 from tests.world.disk import Inode, failure
 from tests.world.disk_objects import Entries, RawFile
@@ -265,7 +265,10 @@ def _lseek(number: int, offset: int, how: int) -> Any:
     file = _file(number)
     if file is None:
         return _real["lseek"](number, offset, how)
-    assert how == os.SEEK_DATA, "the sidecars seek for data alone"
+    if how == os.SEEK_SET:
+        file.description.position = offset
+        return offset
+    assert how == os.SEEK_DATA, "the sidecars seek for data, and from the beginning"
     if offset >= len(file.inode.data):
         raise failure(errno.ENXIO)
     return offset  # a file system without holes
@@ -303,6 +306,11 @@ def _fdopen(number: int, mode: str = "r", *more: Any, **named: Any) -> Any:
     return io.BufferedReader(RawFile(number))
 
 
+def _identity(descriptor: int, device: int) -> str:
+    file = _file(descriptor)
+    return f"h:{file.inode.serial}" if file is not None and file.inode.volume.has_handles else ""
+
+
 _PATHS_AND_FILES: dict[str, Callable[..., Any]] = {
     "open": _open,
     "stat": _stat,
@@ -333,4 +341,5 @@ def install() -> None:
     for name, call in _PATHS_AND_FILES.items():
         setattr(os, name, call)
     fcntl.flock = _flock
+    file_handles.identity = _identity
     openat2.probed[:] = ["ENOSYS"]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from tests.world.disk import Inode
+
+_RENAMING = 0.05  # seconds after a rename in which a listing may leave the file out
+_FOUND = 0.7  # the chance that it does not
 
 Begin = Callable[[str, Inode], None]
 """Begins a call to the disk, which may fail."""
@@ -21,6 +25,10 @@ class Entry:
         self._begin = begin
         self.name = name
         self._is_directory = folder.names[name].is_directory
+        self._number = folder.names[name].number
+
+    def inode(self) -> int:
+        return self._number
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002 - there are no links
         return self._is_directory
@@ -37,10 +45,12 @@ class Entry:
 
 
 class Entries:
-    """The iterator of os.scandir."""
+    """The iterator of os.scandir. It may leave out a file that is renamed meanwhile."""
 
     def __init__(self, folder: Inode, begin: Begin) -> None:
-        names = list(folder.names)
+        now, dice = time.monotonic(), folder.volume.universe.dice
+        is_busy = {name for name, inode in folder.names.items() if now - inode.renamed_at < _RENAMING}
+        names = [name for name in folder.names if name not in is_busy or dice.random() < _FOUND]
         folder.volume.universe.dice.shuffle(names)
         self._entries = iter([Entry(folder, name, begin) for name in names])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 
 from tests.world.disk import Inode, Volume
 from tests.world.log_ledger import Ledger
@@ -87,6 +88,9 @@ class LogApp:
                 await self._rotate_by_renaming()
             case "copytruncate":
                 await self._rotate_by_copying()
+            case "compress":
+                await self._rotate_by_renaming()
+                await self._compress(self._universe.choose(1, 2))
             case "delete":
                 self._delete()
 
@@ -105,6 +109,24 @@ class LogApp:
         if self._file is file:
             self.finish_line()
             self.close()
+
+    async def _compress(self, number: int) -> None:
+        """Compress a rotated file as gzip(1) does: the copy is written in place, and then the file is removed."""
+        names, universe = self._volume.root.names, self._universe
+        name = f"{self.name}.{number}"
+        if name not in names or f"{name}.gz" in names:
+            return
+        original, copy = names[name], self._volume.root.create(f"{name}.gz")
+        data = gzip.compress(bytes(original.data), mtime=0)
+        at = 0
+        while at < len(data):
+            size = len(data) - at if universe.chance(0.6) else universe.dice.randint(1, len(data) - at)
+            copy.write(at, data[at : at + size])
+            at += size
+            if universe.chance(0.3):
+                await asyncio.sleep(universe.between(0.0, 0.3))
+        if names.get(name) is original and gzip.decompress(data) == original.data:
+            self._volume.root.remove(name)
 
     async def _rotate_by_copying(self) -> None:
         self.finish_line()
@@ -132,11 +154,12 @@ class LogApp:
 
     def _shift(self) -> None:
         names = self._volume.root.names
-        if f"{self.name}.{_KEPT}" in names:
-            self._volume.root.remove(f"{self.name}.{_KEPT}")
-        for number in range(_KEPT - 1, 0, -1):
-            if f"{self.name}.{number}" in names:
-                self._volume.root.rename(f"{self.name}.{number}", f"{self.name}.{number + 1}")
+        for suffix in ("", ".gz"):
+            if f"{self.name}.{_KEPT}{suffix}" in names:
+                self._volume.root.remove(f"{self.name}.{_KEPT}{suffix}")
+            for number in range(_KEPT - 1, 0, -1):
+                if f"{self.name}.{number}{suffix}" in names:
+                    self._volume.root.rename(f"{self.name}.{number}{suffix}", f"{self.name}.{number + 1}{suffix}")
 
     # -- ends ---------------------------------------------------------------------------------------------------------
 

@@ -8,14 +8,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from sidecars.chassis.isolation.beneath import Root
+from sidecars.logshipper.config import routing
 from sidecars.logshipper.delivery.batch_delivery import BatchDelivery
+from sidecars.logshipper.delivery.rejections import Rejections
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
-from sidecars.logshipper.input import rotated_file_matching
+from sidecars.logshipper.input.compressed.copies import CompressedCopies
 from sidecars.logshipper.input.follower import Follower
+from sidecars.logshipper.input.open_files import OpenFiles
+from sidecars.logshipper.input.rotation import rotated_file_matching
 from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.chunk import Chunk
-from sidecars.logshipper.sinks import http
+from sidecars.logshipper.model.fingerprint import Fingerprint
+from sidecars.logshipper.model.ledger import EXPIRED
+from sidecars.logshipper.sinks.over_http import http
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state.store import Store
 from tests.world.replacing import replace
@@ -25,11 +31,12 @@ def settle_before_delivery() -> None:
     """Move the positions when a batch is collected, before any sink has it."""
     sending = SinkQueue.sending
 
-    def send(self: SinkQueue, chunks: Iterable[Chunk]) -> None:
+    def send(self: SinkQueue, chunks: Iterable[Chunk]) -> int:
         chunks = list(chunks)
-        sending(self, chunks)
+        at = sending(self, chunks)
         positions = {chunk.generation: chunk.next_position for chunk in chunks}
         self._store.append(checkpoint.done_entry(self._sink, positions, None))
+        return at
 
     replace(SinkQueue, "sending", send)
 
@@ -38,11 +45,11 @@ def rename_the_snapshot_without_fsync() -> None:
     """Do not flush the snapshot before it gets its name."""
     write = Store._write
 
-    def write_without(self: Store, data: bytes, journal: int) -> None:
+    def write_without(self: Store, pieces: Iterable[tuple[int, bytes]], journal: int) -> None:
         fsync = os.fsync
         replace(os, "fsync", lambda _number: None)
         try:
-            write(self, data, journal)
+            write(self, pieces, journal)
         finally:
             replace(os, "fsync", fsync)
 
@@ -57,7 +64,7 @@ def begin_the_journal_after_the_snapshot() -> None:
         state = await steps.run_in_turns(checkpoint.copy(self.state))
         number = self.state.journal + 1
         try:
-            await self._thread.call(lambda: self._write(checkpoint.dump(state, number), number))
+            await self._thread.call(lambda: self._write(checkpoint.pieces(state, number), number))
             self._begin_journal()
         except OSError as error:
             self._note_problem(str(error))
@@ -107,15 +114,6 @@ def find_files_by_their_inodes() -> None:
     )
 
 
-def delete_what_a_listing_has_not() -> None:
-    """Take a file that a failed listing has not for a rotated one: a fault that this world has found."""
-    replace(
-        Follower,
-        "_is_out_of_place",
-        lambda _self, tail, files: tail.state.path != tail.state.first_path or tail.key not in files,
-    )
-
-
 def settle_a_batch_that_is_late() -> None:
     """Settle a batch that the receiver has not answered in time."""
     deliver = BatchDelivery.deliver
@@ -128,3 +126,51 @@ def settle_a_batch_that_is_late() -> None:
             batch.settle()
 
     replace(BatchDelivery, "deliver", deliver_some)
+
+
+def give_every_sink_all_inputs() -> None:
+    """Route the lines of each input to all sinks, whatever INPUTS says."""
+    replace(routing, "sinks_of_inputs", lambda inputs, sinks: {one: tuple(sinks) for one in inputs})
+
+
+def give_up_without_a_letter() -> None:
+    """Settle what is given up beyond RETRY_LIMIT, and write no dead letter of it."""
+
+    async def expire(self: Rejections, batch: Any, piece: Any, _reason: str) -> None:
+        batch.drop(piece, range(piece.events), EXPIRED)
+
+    replace(Rejections, "expire", expire)
+
+
+def close_a_quiet_file_that_is_not_delivered() -> None:
+    """Close each file that was quiet for CLOSE_INACTIVE, also a deleted one, and one that some sink does not have."""
+
+    def close_inactive(self: OpenFiles, now: float) -> None:
+        for tail in self.opened():
+            if tail.quiet_since + self._close_inactive <= now:
+                self.park(tail)
+
+    replace(OpenFiles, "close_inactive", close_inactive)
+
+
+def take_a_file_for_the_closed_one_with_its_inode() -> None:
+    """Read on in whatever has the inode of a closed file, from its position."""
+
+    def unpark(self: Tail, descriptor: int, content: Any = None) -> bool:
+        self.descriptor, self.parked, self.content = descriptor, False, content
+        return True
+
+    replace(Tail, "unpark", unpark)
+    replace(Fingerprint, "matches", lambda _self, _data: True)
+
+
+def forget_a_generation_that_was_compressed() -> None:
+    """Forget a generation whose original is gone, whatever is beside it: its copy is then read from the beginning."""
+    replace(CompressedCopies, "_continues_in_copy", lambda _self, _tail: False)
+    replace(CompressedCopies, "_awaits_copy", lambda _self, _tail: False)
+    replace(CompressedCopies, "_is_newly_dormant", lambda _self, _tail: False)
+
+
+def read_a_compressed_file_before_it_is_whole() -> None:
+    """Take what there is of a compressed file for all of it."""
+    replace(CompressedCopies, "_has_rested", lambda _self, _found: True)

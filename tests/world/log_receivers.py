@@ -20,6 +20,7 @@ class Receiver:
     def __init__(self, universe: Universe, ledger: Ledger, name: str, *, is_bulk: bool, is_ordered: bool) -> None:
         self.name = name
         self.badness = 0.0
+        self.wanted = ""  # how the name of each log begins that the sink gets
         self.texts: dict[str, str] = {}  # by id
         self.may_repeat_under_new_ids = False
         self.may_repeat_pieces = False  # True where the state may have lost that a piece of a line was sent
@@ -36,6 +37,7 @@ class Receiver:
         self._is_ordered = is_ordered
         self._ids_of_key: dict[str, list[str]] = {}
         self._key_of: dict[str, str] = {}  # by id, of batches with lines of one file
+        self._halved: dict[str, None] = {}  # keys of batches of which the halves may come: see `_check_key`
         self._splits = universe.chance(0.5)  # True if it may find a batch too large
         self._last: dict[str, int] = {}  # generation -> the last offset that was new
 
@@ -46,6 +48,7 @@ class Receiver:
         self.texts.clear()
         self._ids_of_key.clear()
         self._key_of.clear()
+        self._halved.clear()
         self._last.clear()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,11 +78,16 @@ class Receiver:
             await asyncio.sleep(universe.choose(1.0, 5.0))
         if mood in ("silence", "cut before"):
             return False
-        if mood in ("503", "429") or (mood == "413" and self._splits and len(request.body) > _LARGEST):
+        is_too_large = mood == "413" and self._splits and len(request.body) > _LARGEST
+        if mood in ("503", "429") or is_too_large:
+            if is_too_large and epoch == self._epoch:
+                self._note_halved(request)
             return await self._respond(peer, int(mood), b"", universe.choose("", "Retry-After: 1\r\n"))
         if epoch != self._epoch:
             return False  # what was sent before a loss of power is not compared with what is sent after it
         status, body = self._store(request, some=mood == "some")
+        if status == 400 or mood == "500":
+            self._note_halved(request)
         return await self._respond_after_storing(peer, mood, status, body)
 
     async def _respond_after_storing(self, peer: Peer, mood: str, status: int, body: bytes) -> bool:
@@ -101,9 +109,16 @@ class Receiver:
 
     # -- storing ------------------------------------------------------------------------------------------------------
 
+    def _check_input(self, record: Any) -> None:
+        """Check that the record is of an input of the sink. A file with the inode of another one may have its name."""
+        places = (record.get("file", "/app.log"), f"/{record.get('message', '')}")
+        check("a sink gets the lines of its inputs alone", any(f"/{self.wanted}" in place for place in places), record)
+
     def _store(self, request: Message, *, some: bool) -> tuple[int, bytes]:
         """Store the records, or some of them. Return the status and body of the response."""
         lines = [json.loads(line) for line in request.body.splitlines()]
+        for record in lines:
+            self._check_input(record)
         if not self._is_bulk:
             self._check_key(request.field("Idempotency-Key"), [record["id"] for record in lines])
             poisoned = [record for record in lines if POISON in record["message"]]
@@ -138,14 +153,31 @@ class Receiver:
         generation, offset, _ = _parts(record["id"])
         self._places.setdefault((generation, offset), {})[record["message"]] = None
 
+    def _note_halved(self, request: Message) -> None:
+        """Note a batch that is refused, or stored and answered with 500: after enough of these its halves come."""
+        if not self._is_bulk:
+            key, lines = request.field("Idempotency-Key"), request.body.splitlines()
+            self._ids_of_key.setdefault(key, [json.loads(line)["id"] for line in lines])
+            self._halved[key] = None
+
     def _check_key(self, key: str, ids: list[str]) -> None:
+        """Check that each line comes under its first key, or with a part of a batch that was refused or failed.
+
+        The halves of such a batch have keys of their own, since each key is that of the same records for ever. So a
+        receiver that has stored the batch, and responds 500 all the same, gets its lines again: SINKS.md says so.
+        """
         check_equal("a key is that of the same records for ever", self._ids_of_key.setdefault(key, ids), ids)
-        if not self._is_ordered or self._splits or self.may_repeat_under_new_ids:
+        if self.may_repeat_under_new_ids:
             return
         for ident in ids if _is_of_one_file(ids) else ():
             first = self._key_of.setdefault(ident, key)
-            is_same = first == key or not _is_of_one_file(self._ids_of_key[first])
+            is_same = first == key or not _is_of_one_file(self._ids_of_key[first]) or self._are_parts(first, key)
             check("a line that is repeated, also after a kill, comes under its first key", is_same, ident)
+
+    def _are_parts(self, one: str, other: str) -> bool:
+        """Return True if the records of both keys are of one batch that was refused or failed."""
+        ids = {*self._ids_of_key[one], *self._ids_of_key[other]}
+        return any(ids <= {*self._ids_of_key[whole]} for whole in self._halved)
 
     def _take(self, record: dict[str, Any]) -> None:
         ident, text = record["id"], record["message"]

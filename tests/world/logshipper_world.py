@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from typing import Any
 
 from sidecars.chassis.config.settings import load
@@ -27,6 +28,12 @@ from tests.world.world import World
 
 _RECEIVERS = {"one": ("10.0.3.1", 9000), "two": ("10.0.3.2", 9200)}
 _DRAIN = 5.0
+_LIMITS: tuple[dict[str, str], ...] = (  # what waits for a limit is delivered, and counters count beside it
+    {},
+    {},
+    {"RATE_LIMIT": "40/s", "RATE_BURST": "5", "COUNT": "all=/./"},
+    {"RATE_LIMIT": "20/s", "RATE_LIMIT_KEY": "file"},
+)
 _SOON = 60.0  # seconds in which all is delivered once all is well
 
 
@@ -42,24 +49,38 @@ class LogshipperWorld:
         self.state.torn_share = 0.5
         self.ledger = Ledger(universe, self.logs)
         self.in_flight = choose(1, 1, 4)
+        features = random.Random(f"features {universe.seed}")  # its own dice: a new choice changes no other one
+        self.isolate_after = features.choice((10, 10, 2))
         names = ["one", "two"] if chance(0.3) else [choose("one", "two")]
         poison = choose(0.0, 0.0, 0.0, 0.03)
-        is_ordered = self.in_flight == 1 and not poison  # halves of a refused batch overtake each other
+        is_ordered = self.in_flight == 1 and not poison  # else halves of a batch overtake each other
         self.receivers = [
             Receiver(universe, self.ledger, name, is_bulk=name == "two", is_ordered=is_ordered and name == "one")
             for name in names
         ]
         rotations = ["create", "create", "copytruncate", "delete"]
         self.apps = [LogApp(universe, self.logs, self.ledger, "app.log", choose(*rotations))]
-        if chance(0.3):
+        self.routed = len(names) == 2 and features.random() < 0.5
+        if chance(0.3) or self.routed:
             self.apps.append(LogApp(universe, self.logs, self.ledger, "other.log", choose(*rotations)))
         for each in self.apps:
             each.poison_share = poison
         for receiver in self.receivers:  # a copy and a file that is refilled at once are not always told apart
             receiver.may_repeat_under_new_ids = any(each.rotation == "copytruncate" for each in self.apps)
+        if self.routed:
+            self.ledger.wanted["one"] = self.receivers[0].wanted = "app.log"
+        self.retry_limit = features.choice(("", "", "3"))
+        if self.retry_limit:
+            self.ledger.letters = self.disk.volumes["letters"]
         self.badness = choose(0.0, 0.2, 0.6)
         self.loses_power = chance(0.3)
         self.disk_fails = chance(0.3)
+        self.logs.has_handles = features.random() < 0.7
+        self.close_inactive = features.choice(("1s", "3s", "5m"))
+        self.limits = _LIMITS[random.Random(f"limits {universe.seed}").randrange(len(_LIMITS))]
+        for each in self.apps:  # the power and a failing disk leave halves of compressed files, and no originals
+            if each.rotation == "create" and features.random() < 0.5 and not (self.loses_power or self.disk_fails):
+                each.rotation = "compress"
         for receiver in self.receivers:
             receiver.may_repeat_pieces = self.disk_fails
         record_thread.LARGE = choose(500, 16 * 1024)
@@ -71,10 +92,11 @@ class LogshipperWorld:
     def _variables(self, names: list[str]) -> dict[str, str]:
         choose = self.universe.choose
         variables = {
-            "LOGSHIPPER_PATHS": "/logs/*.log,/logs/*.log.*",
             "LOGSHIPPER_STATE_DIR": "/state",
             "LOGSHIPPER_SCAN_INTERVAL": choose("200ms", "1s"),
             "LOGSHIPPER_ROTATE_WAIT": choose("1s", "4s"),
+            "LOGSHIPPER_CLOSE_INACTIVE": self.close_inactive,
+            "LOGSHIPPER_COMPRESSED": "auto",
             "LOGSHIPPER_DELETE_DELIVERED": choose("false", "false", "true"),
             "LOGSHIPPER_BATCH_SIZE": choose("4KiB", "64KiB"),
             "LOGSHIPPER_BATCH_TIMEOUT": choose("0", "200ms"),
@@ -83,9 +105,20 @@ class LogshipperWorld:
             "LOGSHIPPER_RETRY_MAX": "1s",
             "LOGSHIPPER_IN_FLIGHT": str(self.in_flight),
             "LOGSHIPPER_ON_REJECT": choose("drop", "/letters"),
+            "LOGSHIPPER_RETRY_LIMIT": self.retry_limit,
+            "LOGSHIPPER_ISOLATE_AFTER": str(self.isolate_after),
             "LOGSHIPPER_ADMIN_LISTEN": "off",
             "LOGSHIPPER_DRAIN_TIMEOUT": f"{_DRAIN:g}s",
         }
+        variables |= {f"LOGSHIPPER_{name}": value for name, value in self.limits.items()}
+        if self.retry_limit:
+            variables["LOGSHIPPER_ON_REJECT"] = "/letters"
+        if self.routed:
+            variables["LOGSHIPPER_APP_PATHS"] = "/logs/app.log,/logs/app.log.*"
+            variables["LOGSHIPPER_OTHER_PATHS"] = "/logs/other.log,/logs/other.log.*"
+            variables["LOGSHIPPER_ONE_INPUTS"] = "app"
+        else:
+            variables["LOGSHIPPER_PATHS"] = "/logs/*.log,/logs/*.log.*"
         for name in names:
             host, port = _RECEIVERS[name]
             scheme, path = ("elasticsearch+http", "/index") if name == "two" else ("http", "/")
@@ -191,6 +224,7 @@ class LogshipperWorld:
             match universe.choose("kill", "kill", "stop", "kill soon", "nothing"):
                 case "kill" if self.ledger.process_since is not None:
                     self.world.kill()
+                    self.ledger.process_since = None  # part two may begin before the keeper sees it
                 case "kill soon":
                     processes = self.world.kernel.processes
                     processes.kill_at = processes.calls + universe.dice.randint(1, 200)

@@ -22,7 +22,12 @@ FAULTS = {
     "take_an_error_for_a_delivery": "logshipper",
     "give_up_a_deleted_file": "logshipper",
     "find_files_by_their_inodes": "logshipper",
-    "delete_what_a_listing_has_not": "logshipper",
     "settle_a_batch_that_is_late": "logshipper",
+    "give_every_sink_all_inputs": "logshipper",
+    "give_up_without_a_letter": "logshipper",
+    "close_a_quiet_file_that_is_not_delivered": "logshipper",
+    "take_a_file_for_the_closed_one_with_its_inode": "logshipper",
+    "forget_a_generation_that_was_compressed": "logshipper",
+    "read_a_compressed_file_before_it_is_whole": "logshipper",
 }
 """Each deliberate fault (`mutants`), with the world that must find it."""

@@ -25,7 +25,7 @@ class VirtualInotify:
         self.on_readable: Any = None
         self.number = self.kernel.open(self)
         self._watched: list[tuple[Inode, Any]] = []
-        self._events: list[tuple[int, int]] = []
+        self._events: list[tuple[int, int, bytes]] = []
         self._loses = self.kernel.universe.choose(0.0, 0.0, 0.3)  # share of events
 
     def fileno(self) -> int:
@@ -35,9 +35,9 @@ class VirtualInotify:
         inode = self.kernel.files[int(path.rpartition("/")[2])].inode
         number = len(self._watched)
 
-        def watcher(kind: str) -> None:
+        def watcher(kind: str, name: str) -> None:
             if _MASKS[kind] & mask and not self.kernel.universe.chance(self._loses):
-                self._events.append((number, _MASKS[kind]))
+                self._events.append((number, _MASKS[kind], name.encode() + b"\0"))
                 self.wake()
 
         inode.watchers.append(watcher)
@@ -55,7 +55,7 @@ class VirtualInotify:
         if not self._events:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         events, self._events = self._events, []
-        return b"".join(struct.pack("iIII", number, mask, 0, 0) for number, mask in events)
+        return b"".join(struct.pack("iIII", number, mask, 0, len(name)) + name for number, mask, name in events)
 
     # -- for the loop -----------------------------------------------------------------------------------------------
 

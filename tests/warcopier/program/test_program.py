@@ -13,7 +13,7 @@ import pytest
 
 from sidecars.warcopier.settings import Settings
 from tests.support import wait_until
-from tests.warcopier.support import SHOP, Copier, deployed, leftovers, published, sha256, war
+from tests.warcopier.support import SHOP, SLOWLY, Copier, deployed, leftovers, published, sha256, war
 
 
 def test_it_loads_neither_an_event_loop_nor_an_http_stack_nor_what_else_it_has_no_use_for(copier: Copier) -> None:
@@ -33,12 +33,9 @@ def test_it_loads_neither_an_event_loop_nor_an_http_stack_nor_what_else_it_has_n
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_stop_in_the_middle_of_a_copy_it_leaves_nothing(copier: Copier, number: signal.Signals) -> None:
-    big = copier.source / "shop.war"
-    big.touch()
-    os.truncate(big, 2 << 30)  # a hole, which takes a while to copy and to read; the check would refuse it
+    copier.offer_large()
     running = subprocess.Popen(
-        [sys.executable, "-m", "sidecars.warcopier"],
-        env=copier.environ({"WARCOPIER_VALIDATE": "none"}), stderr=subprocess.PIPE, text=True,
+        SLOWLY, env=copier.environ({"WARCOPIER_VALIDATE": "none"}), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         wait_until(lambda: any(name.endswith(".staging") for name in copier.names()), "a staged file")
@@ -71,18 +68,10 @@ def test_what_was_done_is_the_termination_message(copier: Copier, monkeypatch: p
 
 
 FIRST_LINES = ("starting", "confined to the roots of the settings", "not confined to the roots of the settings")
-SLOWLY = [sys.executable, "-m", "tests.warcopier.slowly"]
-
-
-def large(copier: Copier) -> None:
-    """Make a source that is a hole: it takes no space, and minutes to copy slowly."""
-    big = copier.source / "shop.war"
-    big.touch()
-    os.truncate(big, 1 << 30)
 
 
 def test_a_copy_that_takes_long_is_told_in_a_line_now_and_then(copier: Copier) -> None:
-    large(copier)
+    copier.offer_large()
     running = subprocess.Popen(
         SLOWLY, env=copier.environ({"WARCOPIER_VALIDATE": "none"}), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -99,7 +88,7 @@ def test_a_copy_that_takes_long_is_told_in_a_line_now_and_then(copier: Copier) -
 
 
 def test_on_a_terminal_it_is_a_bar_that_is_gone_when_the_next_line_comes(copier: Copier) -> None:
-    large(copier)
+    copier.offer_large()
     terminal, ours = pty.openpty()
     running = subprocess.Popen(
         SLOWLY, env=copier.environ({"WARCOPIER_VALIDATE": "none"}), stderr=ours,

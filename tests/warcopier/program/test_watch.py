@@ -40,9 +40,9 @@ def test_told_to_stop_in_the_middle_of_a_copy_it_leaves_the_old_war_and_ends_wit
     copier: Copier, watch: Watch
 ) -> None:
     copier.offer(shop=ONE)
-    watcher = watch(WARCOPIER_VALIDATE="none")
+    watcher = watch("tests.warcopier.slowly", WARCOPIER_VALIDATE="none")
     watcher.wait_ready()
-    os.truncate(copier.source / "shop.war", 40 << 30)
+    copier.offer_large()
     wait_until(lambda: leftovers(copier.target), "a staged file")
     assert watcher.program.stop() == 0
     assert deployed(copier.target) == {"shop.war": sha256(ONE)}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from sidecars.warcopier.picture import PICTURE
 from tests.picture_paths import empty_cells, page_of
 from tests.support import wait_until
 from tests.warcopier.archives import packed
-from tests.warcopier.support import Copier, deployed, sha256
+from tests.warcopier.support import LARGE, Copier, deployed, sha256
 from tests.warcopier.watching import SELDOM, Watch, Watcher, by_rename
 
 
@@ -63,17 +62,18 @@ def test_artifacts_of_an_earlier_process_are_verified_and_a_directory_has_its_ve
 
 def test_a_copy_tells_how_far_it_is(copier: Copier, watch: Watch) -> None:
     copier.offer(shop=versioned("1.0"))
-    watcher = watch(WARCOPIER_VALIDATE="none")
+    watcher = watch("tests.warcopier.slowly", WARCOPIER_VALIDATE="none")
     watcher.wait_ready()
-    os.truncate(copier.source / "shop.war", 40 << 30)  # a hole: its bytes take no room at the source
+    copier.offer_large()
 
-    def work() -> dict[str, Any]:
-        found: dict[str, Any] = watcher.get("/status").json()["copying"] or {}
-        return found
+    def work() -> dict[str, Any] | None:
+        """Return the document while bytes are copied."""
+        found: dict[str, Any] = watcher.get("/status").json()
+        return found if (found["copying"] or {}).get("bytes", 0) > 0 else None
 
-    wait_until(lambda: work().get("bytes", 0) > 0, "bytes are copied")
-    found = work()
-    assert (found["artifact"], found["phase"], found["of_bytes"]) == ("shop.war", "copying", 40 << 30)
+    document = wait_until(work, "bytes are copied")
+    found = document["copying"]
+    assert (found["artifact"], found["phase"], found["of_bytes"]) == ("shop.war", "copying", LARGE)
     assert found["bytes_per_second"] > 0
-    assert watcher.get("/status").json()["next_look_seconds"] is None
+    assert document["next_look_seconds"] is None
     assert watcher.program.stop() == 0
