@@ -14,11 +14,8 @@ core, and the throughput of two cores is computed from the cost of a request wit
 
 from __future__ import annotations
 
-import argparse
-import os
 import re
 import selectors
-import shutil
 import socket
 import statistics
 import subprocess
@@ -49,6 +46,7 @@ from benchmarks.ambassador_peers import (
     plain,
     running,
 )
+from benchmarks.beside_peers import lacking, options, show
 from benchmarks.figures import Comparison, Figure, conclude, refuse
 
 OURS, PLAIN = "ambassador", "plain Python"
@@ -292,14 +290,10 @@ _SHOWN = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter that runs the ambassador")
-    arguments = parser.parse_args()
-    needed = [name for name in ("nginx", "wrk", "taskset") if not shutil.which(name)]
-    if needed or (os.cpu_count() or 1) < 2:
-        return refuse(f"{', '.join(needed) or 'a second core'} is missing")
+    arguments = options(__doc__, seconds=2.0, of="each measurement")
+    missing_here = lacking("nginx", "wrk", "taskset")
+    if missing_here:
+        return refuse(f"{missing_here} is missing")
     form = compiled(arguments.python)
     found: Measurements = defaultdict(lambda: defaultdict(list))
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -325,11 +319,7 @@ def main() -> int:
         Comparison(title, unit, {name: middle(values) for name, values in found[measured].items()})
         for measured, (title, unit) in _SHOWN.items()
     ]
-    for comparison in comparisons:
-        line = ", ".join(f"{name} {value:.3g}" for name, value in comparison.values.items())
-        print(f"{comparison.name}, {comparison.unit}: {line}")
-    for name in missing:
-        print(f"missing: {name} is not installed here, so it is not compared")
+    show(comparisons, missing)
     rest = [
         Figure("two workers / one", gain, 1.8, at_least=True, note=note),
         Figure("memory, idle", idle, 35, "MB"),

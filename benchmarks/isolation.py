@@ -90,8 +90,8 @@ def opens(folder: Path) -> list[Figure]:
                 [
                     plain(name),
                     lambda name=name: root.open_file(name),  # type: ignore[misc] # mypy knows no defaults of lambdas
-                    lambda name=name: chain(name),  # type: ignore[misc] # so, too
-                    lambda name=name: bare(name),  # type: ignore[misc] # so, too
+                    lambda name=name: chain(name),  # type: ignore[misc] # mypy knows no defaults of lambdas
+                    lambda name=name: bare(name),  # type: ignore[misc] # mypy knows no defaults of lambdas
                 ]
             )
             note = f"os.open: {floor:.1f} µs"

@@ -28,7 +28,7 @@ _TRACE = "java.lang.IllegalStateException: no stock\n" + "".join(
 
 def write_log(path: Path, size: int, kind: str = "java") -> None:
     """Write lines of 160 bytes: text (`java`), JSON (`json`), or text with a stack trace after one line of 100
-    (`traces`).
+    (`traces`). `cri`: those of JSON, as a container runtime writes them.
     """
     rng, now = random.Random(1), 1767323045.0
     with path.open("wb") as file:
@@ -47,9 +47,10 @@ def _line(rng: random.Random, now: float, kind: str) -> str:
     clock = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03}"
     thread = f"http-nio-8080-exec-{rng.randrange(100)}"
     trace = f"trace={rng.getrandbits(128):032x}{rng.getrandbits(256):064x}"
-    if kind == "json":
+    if kind in ("json", "cri"):
         event = {"time": clock.replace(" ", "T") + "Z", "level": "INFO", "thread": thread, "logger": "shop.Order"}
         head = json.dumps({**event, "message": ""}, separators=(",", ":"))[:-2]
-        return f"{head}{json.dumps(f'{message} {trace}'[: 156 - len(head)])[1:]}}}\n"
+        line = f"{head}{json.dumps(f'{message} {trace}'[: 156 - len(head)])[1:]}}}\n"
+        return line if kind == "json" else f"{clock.replace(' ', 'T')}456789Z stdout F {line}"
     line = f"{clock} INFO  [{thread}] shop.Order - {message} {trace}"[:159] + "\n"
     return line + (_TRACE if kind == "traces" and rng.randrange(100) == 0 else "")

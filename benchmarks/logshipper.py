@@ -34,6 +34,7 @@ from benchmarks.starts import compile_code
 
 ROOT = Path(__file__).resolve().parent.parent
 REGEX = r"(?P<time>\S+ \S+) (?P<level>\w+) +\[(?P<thread>[^\]]*)\] (?P<logger>\S+) - (?P<message>.*)"
+EDITS = {"RENAME": "thread:process.thread", "REMOVE": "logger", "ADD": "team=shop"}
 LIFTED = {"TIME_KEY": "time", "LEVEL_KEY": "level"}
 _SILENCE = 10.0  # seconds of silence after which a peer has sent everything
 
@@ -47,6 +48,7 @@ class Case:
     log: str = "java"
     scheme: str = "http"
     settings: dict[str, str] = field(default_factory=dict)
+    least: float = 0  # megabytes per CPU second; 0: no limit
     beyond: str = ""  # the limit is for the cost beyond that of this case
 
 
@@ -57,6 +59,14 @@ CASES = (
     Case("regex", 2.0, settings={"FORMAT": "regex", "REGEX": REGEX}),
     Case("regex, time and level", settings={"FORMAT": "regex", "REGEX": REGEX, **LIFTED}),
     Case("java multiline", 1.5, "traces", settings={"MULTILINE": "java"}),
+    Case("auto multiline", log="traces", settings={"MULTILINE": "auto"}),
+    Case("cri", log="cri", settings={"FORMAT": "cri"}, least=25),
+    Case("cri, json", log="cri", settings={"FORMAT": "cri,json"}, least=25),
+    Case("cri, json, time and level", log="cri", settings={"FORMAT": "cri,json", **LIFTED}, least=25),
+    Case("json, edits", log="json", settings={"FORMAT": "json", **EDITS}),
+    Case("regex, edits", settings={"FORMAT": "regex", "REGEX": REGEX, **EDITS}),
+    Case("json, ecs", log="json", settings={"FORMAT": "json", **LIFTED, "SINK_SCHEMA": "ecs"}),
+    Case("json, otel", log="json", settings={"FORMAT": "json", **LIFTED, "SINK_SCHEMA": "otel"}),
     Case("loki", 1.1, scheme="loki+http"),
     Case("loki, snappy", 1.1, scheme="loki+http", settings={"COMPRESSION": "snappy"}),
     Case("three presets", 1.0, settings={"REDACT": "email,card,ipv4"}, beyond="raw"),
@@ -147,7 +157,10 @@ def compare(
         if case.limit:
             figures.append(Figure(f"{case.name}, of gzip -1", cost / theirs[case.log], case.limit, note=note))
         else:
-            print(f"{case.name}: {cost / theirs[case.log]:.2f} times gzip -1 (no limit)")
+            print(f"{case.name}: {cost / theirs[case.log]:.2f} times gzip -1 (no limit); {note}")
+        if case.least:
+            speed = size / 1e6 / ours[case.name]
+            figures.append(Figure(f"{case.name}, of a CPU second", speed, case.least, "MB", at_least=True))
     figures.append(Figure("memory, throughout", memory / 1e6, LIMIT_RSS / 1e6, "MB"))
     seconds = {"gzip -1": theirs["java"], **{f"logshipper, {name}": cpu for name, cpu in ours.items()}}
     if shutil.which("rsyslogd"):
