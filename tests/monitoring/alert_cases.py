@@ -158,6 +158,12 @@ CASES = (
     # An old answer is no trouble while nobody has to look names up.
     Case("AmbassadorDnsStale", "20m", stale_dns("0+1x30"), stale_dns("7x30"), OF_BOTH, "6m 40s"),
     Case(
+        "AmbassadorKubernetesAway",
+        "15m",
+        *one("ambassador_upstream_kubernetes_away", UPSTREAM, "1x30", "0x30"),
+        OF_BOTH,
+    ),
+    Case(
         "AmbassadorBufferMemoryShort", "10m", *one("ambassador_buffer_short", POD, "1x30", "1x4 0x1 1x4 0x30"), OF_POD
     ),
     Case("AmbassadorRetryStorm", "25m", retries("0+30x30"), retries("0+10x30"), OF_UPSTREAM, "30%"),
@@ -180,6 +186,12 @@ CASES = (
         "100%",
     ),
     Case("AmbassadorConnectionsNearLimit", "15m", connections("95x30"), connections("50x30"), OF_BOTH, "95%"),
+    Case(
+        "AmbassadorSpansLost",
+        "40m",
+        *one("ambassador_spans_total", f'{POD}, outcome="dropped"', "0+10x60", "7x60"),
+        OF_POD,
+    ),
     Case("AmbassadorDefects", "20m", *one("ambassador_defects_total", UPSTREAM, "0x5 1x25", "3x30"), OF_BOTH),
     Case("LogshipperNotDelivering", "20m", waiting("5000x30"), waiting("0+50x30"), OF_SINK, "20m 0s"),
     Case("LogshipperLinesLost", "10m", dropped("rejected"), dropped("filtered"), {**OF_SINK, "reason": "rejected"}),

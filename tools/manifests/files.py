@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.manifests import kustomize, library, platform, policies
+from tools.manifests import kustomize, library, node_agent, platform, policies
 from tools.manifests.containers import SIDECARS
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (
     *(f"deploy/kustomize/{sidecar.name}" for sidecar in SIDECARS),
+    node_agent.FOLDER,
     "deploy/helm/sidecars/templates",
     f"{platform.FOLDER}/templates",
     f"{platform.FOLDER}/files",
@@ -20,7 +21,7 @@ OURS = (
 
 def rendered() -> dict[str, str]:
     """Return the text of each generated file by its path below the repository's root."""
-    return kustomize.render() | library.render() | platform.render() | policies.render()
+    return kustomize.render() | node_agent.render() | library.render() | platform.render() | policies.render()
 
 
 def surplus() -> Iterator[str]:

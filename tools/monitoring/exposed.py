@@ -157,7 +157,10 @@ def settings_of_all(folder: Path, upstream: str) -> dict[str, tuple[str, dict[st
         war.writestr("WEB-INF/web.xml", "<web-app/>")
     ambassador = {"AMBASSADOR_UPSTREAM": upstream, "AMBASSADOR_LISTEN": "127.0.0.1:0"}
     return {
-        "ambassador": ("ambassador", ambassador),
+        "ambassador": (
+            "ambassador",
+            {**ambassador, "AMBASSADOR_TRACES": "on", "AMBASSADOR_TRACES_ENDPOINT": upstream},
+        ),
         "workers": ("ambassador", {**ambassador, "AMBASSADOR_WORKERS": "2"}),
         "adapter": (
             "adapter",
@@ -173,6 +176,8 @@ def settings_of_all(folder: Path, upstream: str) -> dict[str, tuple[str, dict[st
             {
                 "LOGSHIPPER_PATHS": f"{folder}/logs/*.log",
                 "LOGSHIPPER_SINK": "stdout:",
+                "LOGSHIPPER_FORMAT": "json",
+                "LOGSHIPPER_COUNT": "errors=/ERROR/",
                 "LOGSHIPPER_STATE_DIR": str(folder / "state"),
                 "LOGSHIPPER_BATCH_TIMEOUT": "100ms",
             },
@@ -185,6 +190,19 @@ def settings_of_all(folder: Path, upstream: str) -> dict[str, tuple[str, dict[st
                 "WARCOPIER_WATCH": "true",
             },
         ),
+        "limits": (
+            "ambassador",
+            {
+                "AMBASSADOR_ORDERS_UPSTREAM": upstream,
+                "AMBASSADOR_ORDERS_LISTEN": "127.0.0.1:0",
+                "AMBASSADOR_ORDERS_MAX_REQUESTS": "10",
+                "AMBASSADOR_ORDERS_RATE_LIMIT": "1000/s",
+                "AMBASSADOR_ORDERS_HEDGE_AFTER": "p95",
+                "AMBASSADOR_ORDERS_MIRROR": "shadow 100%",
+                "AMBASSADOR_SHADOW_UPSTREAM": upstream,
+                "AMBASSADOR_SHADOW_LISTEN": f"unix:{folder}/shadow.sock",
+            },
+        ),
     }
 
 
@@ -194,7 +212,10 @@ _NEEDED = {
     "adapter": ("adapter_rule_value{", "adapter_up{"),
     "logshipper": ('logshipper_delivered_lines_total{sink="default"} 1.0',),
     "warcopier": ("warcopier_artifact_info{",),
+    "limits": ("ambassador_upstream_concurrency_limit{", "ambassador_mirror_copies_total{", "sidecar_ready 1.0"),
 }
+# Further ambassadors: they have metrics that need a setting.
+FURTHER = frozenset({"workers", "limits"})
 
 
 def pages() -> dict[str, str]:
@@ -212,14 +233,14 @@ def pages() -> dict[str, str]:
 
 
 def families(texts: Mapping[str, str]) -> dict[str, Family]:
-    """Return the metrics of these pages, by name. The page `workers` is the ambassador's, too."""
+    """Return the metrics of these pages, by name. The pages of FURTHER are the ambassador's, too."""
     found: dict[str, Family] = {}
     for key, text in texts.items():
         for metric in text_string_to_metric_families(text):
             if metric.name.endswith("_created"):
                 continue
             family = found.setdefault(metric.name, Family(metric.name, metric.type, metric.documentation))
-            family.of.add("ambassador" if key == "workers" else key)
+            family.of.add("ambassador" if key in FURTHER else key)
             for sample in metric.samples:
                 for label, value in sample.labels.items():
                     if label != "le":

@@ -1,7 +1,7 @@
 """The reference of all metrics, from the pages of sidecars that run.
 
 A label is closed if the code knows all its values: their series exist from the start, so the pages have them all. The
-others are in OPEN, with a description of what chooses the values.
+others are in OPEN, with a description of what chooses the values; with the metric before it, if others have the label.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from tools.monitoring.exposed import Family
 OPEN = {
     "app": "name of the app in the settings; `default` without one",
     "code": "HTTP status",
-    "endpoint": "address and port",
+    "endpoint": "address and port, or the path of a unix socket",
     "file": "file name",
+    "input": "name of the input in the settings; `default` without one",
+    "logshipper_matches.name": "name of the counter in `LOGSHIPPER_COUNT`",
+    "part": "`format`, `time`, `level` or `message`, if a setting names it",
     "route": "path; `other` for requests that no route answers",
     "rule": "name of the rule",
     "sha256": "digest of the file",
     "sink": "name of the sink in the settings; `default` without one",
-    "upstream": "name of the upstream in the settings; `default` without one",
+    "upstream": "name of the upstream in the settings, `default` without one; the address of a port with `ROUTE`",
     "version": "version of the sidecar",
 }
 _UNITS = (
@@ -63,11 +66,11 @@ def _table(families: Iterable[Family]) -> str:
     lines = ["| metric | type | labels | unit | meaning |", "|---|---|---|---|---|"]
     for family in sorted(families, key=lambda one: one.name):
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        labels = "<br>".join(_label(label, values) for label, values in sorted(family.labels.items()))
+        labels = "<br>".join(_label(family.name, label, values) for label, values in sorted(family.labels.items()))
         lines.append(f"| `{name}` | {family.type} | {labels} | {unit(family)} | {family.help} |")
     return "\n".join(lines) + "\n"
 
 
-def _label(label: str, values: Iterable[str]) -> str:
-    known = OPEN.get(label) or ", ".join(f"`{value}`" for value in sorted(values))
+def _label(metric: str, label: str, values: Iterable[str]) -> str:
+    known = OPEN.get(f"{metric}.{label}") or OPEN.get(label) or ", ".join(f"`{value}`" for value in sorted(values))
     return f"`{label}`: {known}"

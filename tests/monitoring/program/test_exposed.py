@@ -14,6 +14,7 @@ from sidecars.adapter.app_client.outcome import Reason
 from sidecars.adapter.exposition.page_faults import EFFECTS
 from sidecars.adapter.verdict.verdict import STATUSES
 from sidecars.ambassador.http.local_replies import ERROR_TYPES
+from sidecars.ambassador.http2.grpc import STATUS_NAMES
 from sidecars.chassis.runtime.logs import LEVELS
 from sidecars.logshipper.metrics import OUTCOMES
 from sidecars.logshipper.model.ledger import REASONS
@@ -46,9 +47,18 @@ NOT_SHOWN = {
     "ambassador_endpoint_ejections_total": "the table shows which endpoints are ejected now",
     "ambassador_endpoint_retries_total": "the retries of the upstream are shown",
     "ambassador_endpoint_weight": "for a question about one endpoint; it follows DNS and the slow start",
+    "ambassador_mirror_copies_total": "with MIRROR alone; what becomes of the copies is shown as the other upstream",
+    "ambassador_spans_waiting_bytes": "with TRACES=on alone; an alert tells of lost spans",
+    "ambassador_upstream_concurrency_limit": "with limits alone; what it refuses is an error by type",
+    "ambassador_upstream_refused_requests_total": "with limits alone; the errors by type are shown",
+    "ambassador_upstream_hedges_total": "with HEDGE_AFTER alone; it is a choice, and no trouble",
     "ambassador_upstream_dns_lookups_total": "a look-up that works is no news",
+    "ambassador_upstream_kubernetes_age_seconds": "for a closer look once an alert says that the API is away",
+    "ambassador_upstream_kubernetes_by_dns": "for a closer look once an alert says that the API is away",
+    "ambassador_upstream_kubernetes_failures_total": "a failure that is mended by itself is no news; an alert tells",
     "ambassador_worker_restarts_total": "with WORKERS alone; the log has each end",
     "ambassador_workers": "with WORKERS alone",
+    "logshipper_matches_total": "the user names what it counts, and knows what that means",
     "process_virtual_memory_bytes": "address space is not memory",
 }
 CLOSED = {
@@ -56,6 +66,8 @@ CLOSED = {
     ("adapter_upstream_errors", "reason"): set(get_args(Reason)),
     ("adapter_verdict", "status"): set(STATUSES),
     ("ambassador_errors", "error"): set(ERROR_TYPES),
+    ("ambassador_grpc_calls", "grpc_status"): set(map(str, range(len(STATUS_NAMES)))),
+    ("ambassador_spans", "outcome"): {"exported", "dropped", "refused"},
     ("logshipper_batches", "outcome"): set(OUTCOMES),
     ("logshipper_dropped_bytes", "reason"): set(REASONS),
     ("logshipper_dropped_lines", "reason"): set(REASONS),

@@ -85,6 +85,14 @@ ALERTS = (
         "Look-ups fail. Requests still go to the last known addresses, which may be wrong by now.",
     ),
     Alert(
+        "AmbassadorKubernetesAway",
+        "ambassador_upstream_kubernetes_away > 0",
+        "10m",
+        WARNING,
+        "{{ $labels.upstream }} is not followed in Kubernetes by {{ $labels.namespace }}/{{ $labels.pod }}",
+        "The API server is away or refuses. The last endpoints or those of DNS are used; the log has the reason.",
+    ),
+    Alert(
         "AmbassadorRetryStorm",
         "sum by (namespace, upstream) (rate(ambassador_upstream_retries_total[10m]))"
         " / sum by (namespace, upstream) (rate(ambassador_requests_total[10m])) > 0.2",
@@ -131,6 +139,14 @@ ALERTS = (
         WARNING,
         "the ambassador of {{ $labels.namespace }}/{{ $labels.pod }} has had little memory for buffers for 5 minutes",
         "It reads little at a time, keeps no large body for a retry, and refuses large heads.",
+    ),
+    Alert(
+        "AmbassadorSpansLost",
+        'sum by (namespace, pod) (rate(ambassador_spans_total{outcome=~"dropped|refused"}[10m])) > 0',
+        "15m",
+        WARNING,
+        "the ambassador of {{ $labels.namespace }}/{{ $labels.pod }} has lost spans for 15 minutes",
+        "The collector is away, too slow, or refuses them. Requests are served as before; their traces have gaps.",
     ),
     Alert(
         "AmbassadorDefects",

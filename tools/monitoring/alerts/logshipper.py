@@ -25,11 +25,12 @@ ALERTS = (
     Alert(
         "LogshipperLinesLost",
         "sum by (namespace, pod, sink, reason)"
-        ' (increase(logshipper_dropped_bytes_total{reason=~"rejected|lost|cut"}[10m])) > 0',
+        ' (increase(logshipper_dropped_bytes_total{reason=~"rejected|expired|lost|given_up|cut"}[10m])) > 0',
         "",
         CRITICAL,
         "{{ $labels.namespace }}/{{ $labels.pod }} has lost lines for {{ $labels.sink }}: {{ $labels.reason }}",
-        "These lines will never be delivered. The reasons: refused by the sink, gone before they were read, too long.",
+        "These lines will never be delivered. The reasons: refused by the sink, given up beyond a bound, "
+        "gone before they were read, too long.",
     ),
     Alert(
         "LogshipperFilesUnreadable",

@@ -9,6 +9,7 @@ from tools.monitoring.dashboards.panels import AMBER, GREEN, RED, SELECTED, Dash
 
 _REQUESTS = f"ambassador_requests_total{{{SELECTED}}}[$__rate_interval]"
 _FAILED = f'ambassador_requests_total{{code=~"5..", {SELECTED}}}[$__rate_interval]'
+_GRPC = "gRPC {{grpc_status}}"
 _BY_ENDPOINT = "upstream, endpoint"
 _ENDPOINT = "{{upstream}} {{endpoint}}"
 
@@ -70,9 +71,14 @@ REQUESTS = Row(
         ),
         Panel(
             "Errors",
-            "Responses of the ambassador itself, and responses that broke off, by the error type of RFC 9209.",
+            "Responses of the ambassador itself, and responses that broke off, by the error type of RFC 9209. Calls of"
+            " gRPC that ended with another status than 0 (OK) and 1 (the app has cancelled them).",
             "reqps",
-            [rate("ambassador_errors_total", "error"), total("ambassador_defects_total", "defects")],
+            [
+                rate("ambassador_errors_total", "error"),
+                rate("ambassador_grpc_calls_total", "grpc_status", matchers='grpc_status!~"0|1"', legend=_GRPC),
+                total("ambassador_defects_total", "defects"),
+            ],
         ),
         Panel(
             "Latency",
@@ -140,13 +146,15 @@ ENDPOINTS = Row(
         Panel(
             "Attempts",
             "Attempts begun at each endpoint, and those that failed or got a 5xx. Retries after a failure, and requests"
-            " repeated because an idle connection closed under them.",
+            " repeated because an idle connection closed under them, or because an endpoint had provably not processed"
+            " them.",
             "reqps",
             [
                 rate("ambassador_endpoint_requests_total", _BY_ENDPOINT, legend=_ENDPOINT),
                 rate("ambassador_endpoint_failures_total", _BY_ENDPOINT, legend=f"{_ENDPOINT} failed"),
                 rate("ambassador_upstream_retries_total", "upstream", legend="{{upstream}} retries"),
                 rate("ambassador_upstream_idle_races_total", "upstream", legend="{{upstream}} idle races"),
+                rate("ambassador_upstream_unprocessed_total", "upstream", legend="{{upstream}} unprocessed"),
             ],
             width=8,
         ),

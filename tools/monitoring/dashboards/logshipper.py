@@ -30,9 +30,10 @@ WELL = Row(
         ),
         stat(
             "Lost in the last hour",
-            "Lines that will never be delivered: refused, gone before they were read, or cut.",
+            "Lines that will never be delivered: refused, given up, gone before they were read, or cut.",
             "short",
-            f'sum(increase(logshipper_dropped_lines_total{{reason=~"rejected|lost|cut", {SELECTED}}}[1h]))',
+            "sum(increase(logshipper_dropped_lines_total"
+            f'{{reason=~"rejected|expired|lost|given_up|cut", {SELECTED}}}[1h]))',
             (None, GREEN),
             (1, RED),
         ),
@@ -82,9 +83,13 @@ DELIVERY = Row(
         ),
         Panel(
             "Batches",
-            "Batches by what became of them: delivered, sent again, refused in part, or split.",
+            "Batches by what became of them: delivered, sent again, refused in part, or split. overflow: events"
+            " without a target of their own.",
             "short",
-            [rate("logshipper_batches_total", "outcome")],
+            [
+                rate("logshipper_batches_total", "outcome"),
+                rate("logshipper_target_overflows_total", "sink", legend="{{sink}} overflow"),
+            ],
             width=6,
         ),
     ],
@@ -133,6 +138,13 @@ BACKLOGS = Row(
             "Log files by state. closed: to save a descriptor. not_followed: there is no room for them.",
             "short",
             [level("logshipper_files", "state"), level("logshipper_missing_rotated_files", "pod", "{{pod}} missing")],
+            width=12,
+        ),
+        Panel(
+            "Events without a part",
+            "Events in which FORMAT, TIME_KEY, LEVEL_KEY or MESSAGE_KEY found nothing. They are shipped without it.",
+            "short",
+            [rate("logshipper_unparsed_events_total", "input, part")],
             width=12,
         ),
     ],

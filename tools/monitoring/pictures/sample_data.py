@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tools.monitoring.exposed import FURTHER
+
 BEGIN = 1_767_871_200  # Unix time of the first sample: 2026-01-08T11:20:00Z
 MINUTES = 180
 PODS = ("shop-7d4b9c6f5-4xkqz", "shop-7d4b9c6f5-8mwpt", "shop-7d4b9c6f5-r2hvn")
@@ -187,6 +189,9 @@ MODELS: dict[str, Model] = {
         800, lambda labels, minute: 0.4 if _failing(minute) and labels["endpoint"] == BROKEN else 0.011
     ),
     "ambassador_errors": _errors,
+    "ambassador_grpc_calls": lambda labels, pod, minute: (
+        900 * _wave(pod, minute) if labels["grpc_status"] == "0" else 0.0
+    ),
     "ambassador_request_duration_seconds": _spread(2400, lambda _labels, minute: 0.03 if _failing(minute) else 0.012),
     "ambassador_requests": _requests,
     "ambassador_upstream_connect_failures": lambda _labels, pod, minute: (
@@ -203,6 +208,7 @@ MODELS: dict[str, Model] = {
     "ambassador_upstream_received_bytes": lambda _labels, pod, minute: 2400 * 5180 * _wave(pod, minute),
     "ambassador_upstream_retries": lambda _labels, pod, minute: 70 * _wave(pod, minute) if _failing(minute) else 0.0,
     "ambassador_upstream_sent_bytes": lambda _labels, pod, minute: 2400 * 640 * _wave(pod, minute),
+    "ambassador_upstream_unprocessed": lambda _labels, pod, minute: float(minute % 17 == pod),
     "logshipper_batches": lambda labels, pod, minute: {
         "delivered": 60 * _delivered(minute) * _wave(pod, minute),
         "retried": 6.0 if _within(minute, 50, 70) else 0.0,
@@ -292,7 +298,7 @@ Series = Iterator[tuple[str, dict[str, str], int]]
 def _families(pages: Mapping[str, str]) -> Iterator[tuple[str, str, Series]]:
     found: dict[str, tuple[str, dict[tuple[str, str, tuple[tuple[str, str], ...]], int]]] = {}
     for container, page in pages.items():
-        if container == "workers":
+        if container in FURTHER:
             continue
         for metric in text_string_to_metric_families(page):
             if metric.name.endswith("_created"):
