@@ -1,7 +1,7 @@
-"""The app: it knows two addresses, both on localhost, and nothing of replicas, names, retries or certificates.
+"""The app: it knows one address, on localhost, and nothing of services, replicas, names, retries or certificates.
 
 GET /orders/<id>      returns the response of 127.0.0.1:8500, with its status
-GET /payments/<id>    returns the response of 127.0.0.1:8501, with its status
+GET /payments/<id>    the same, and does not know that another service answers there
 GET /many?orders=N    requests N orders, some at a time, and counts the responses of each replica and the errors
 """
 
@@ -15,8 +15,7 @@ from collections.abc import AsyncIterator
 import httpx
 from aiohttp import web
 
-ORDERS = os.environ.get("ORDERS", "http://127.0.0.1:8500")
-PAYMENTS = os.environ.get("PAYMENTS", "http://127.0.0.1:8501")
+SERVICES = os.environ.get("SERVICES", "http://127.0.0.1:8500")
 AT_A_TIME = 8
 MOST = 5000
 RESTART = 20.0  # seconds in which a container is back after it has ended
@@ -53,7 +52,7 @@ async def many(client: httpx.AsyncClient, count: int) -> dict[str, object]:
 
     async def customer() -> None:
         for number in numbers:
-            status, body = await ask(client, f"{ORDERS}/orders/{number}")
+            status, body = await ask(client, f"{SERVICES}/orders/{number}")
             if status == 200:
                 replicas[httpx.Response(status, content=body).json()["mode"]] += 1
             else:
@@ -70,13 +69,13 @@ routes = web.RouteTableDef()
 
 @routes.get("/orders/{id}")
 async def order(request: web.Request) -> web.Response:
-    status, body = await ask(request.app[CLIENT], ORDERS + request.path_qs)
+    status, body = await ask(request.app[CLIENT], SERVICES + request.path_qs)
     return web.Response(status=status, body=body)
 
 
 @routes.get("/payments/{id}")
 async def payment(request: web.Request) -> web.Response:
-    status, body = await ask(request.app[CLIENT], PAYMENTS + request.path_qs)
+    status, body = await ask(request.app[CLIENT], SERVICES + request.path_qs)
     return web.Response(status=status, body=body)
 
 

@@ -3,6 +3,7 @@
     APP_LINES   number of lines to write before the end (0: write until SIGTERM)
     APP_RATE    lines a second
     APP_LOG     path of the log (/logs/app.log)
+    APP_KEEP    number of rotated files that it keeps (2)
     APP_DONE    file to create at the end: it tells the log shipper that no more lines will come
 
 Python's own logging rotates: app.log becomes app.log.1, app.log.1 becomes app.log.2, and the oldest file is deleted.
@@ -30,7 +31,9 @@ def work(order: int) -> None:
 def main() -> None:
     lines, rate = int(os.environ.get("APP_LINES", "0")), float(os.environ.get("APP_RATE", "1000"))
     handler = logging.handlers.RotatingFileHandler(
-        os.environ.get("APP_LOG", "/logs/app.log"), maxBytes=256 * 1024, backupCount=2
+        os.environ.get("APP_LOG", "/logs/app.log"),
+        maxBytes=256 * 1024,
+        backupCount=int(os.environ.get("APP_KEEP", "2")),
     )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log = logging.getLogger("app")

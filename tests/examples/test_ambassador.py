@@ -40,6 +40,7 @@ class World:
 
     app: str
     admin: str
+    traces: str
     zone: NameServer
     replicas: dict[str, Program]
     ambassador: Callable[[], Program]  # starts it
@@ -72,19 +73,22 @@ def world(tmp_path: Path) -> Iterator[World]:
         host: begin([service], HOST=host, PORT=str(orders), MODE=mode, REPLICA=host) for host, mode in MODES.items()
     }
     pem = str(tmp_path / "payments.pem")
+    traces = free_port()
+    begin([str(EXAMPLE / "traces.py")], HOST="127.0.0.1", PORT=str(traces))
     begin([service], HOST="127.0.0.5", PORT=str(payments), SERVICE="payments", TLS_CERT=pem, TLS_KEY=pem)
     with name_server() as zone:
         zone.set_records("orders", *MODES)
         zone.set_records("payments", "127.0.0.5")
-        listen = {name: f"127.0.0.1:{free_port()}" for name in ("ORDERS", "PAYMENTS")}
+        port = free_port()
         environ = environment(
             {
                 "AMBASSADOR_ORDERS_UPSTREAM": f"http://orders:{orders}",
                 "AMBASSADOR_PAYMENTS_UPSTREAM": f"https://payments:{payments}",
             }
         )
-        environ |= {f"AMBASSADOR_{name}_LISTEN": address for name, address in listen.items()}
         environ |= {
+            "AMBASSADOR_LISTEN": f"127.0.0.1:{port}",
+            "AMBASSADOR_TRACES_ENDPOINT": f"http://127.0.0.1:{traces}",
             "AMBASSADOR_PAYMENTS_TLS_CA": str(tmp_path / "ca.pem"),
             "AMBASSADOR_RESOLV_CONF": str(zone.resolv_conf(tmp_path)),
             "AMBASSADOR_ADMIN_LISTEN": f"127.0.0.1:{admin}",
@@ -92,13 +96,9 @@ def world(tmp_path: Path) -> Iterator[World]:
         ambassador = partial(begin, ["-m", "sidecars.ambassador"], **environ)
         first = ambassador()
         first.wait_ready(admin)
-        begin(
-            [str(EXAMPLE / "app.py")],
-            HOST="127.0.0.1",
-            PORT=str(app),
-            **{name: f"http://{address}" for name, address in listen.items()},
-        )
-        made = World(f"http://127.0.0.1:{app}", f"http://127.0.0.1:{admin}", zone, replicas, ambassador, [first])
+        begin([str(EXAMPLE / "app.py")], HOST="127.0.0.1", PORT=str(app), SERVICES=f"http://127.0.0.1:{port}")
+        own, its_admin, its_traces = (f"http://127.0.0.1:{number}" for number in (app, admin, traces))
+        made = World(own, its_admin, its_traces, zone, replicas, ambassador, [first])
         try:
             wait_until(lambda: responds(f"{made.app}/orders/1"), "the app, and an order")
             yield made
@@ -133,6 +133,29 @@ def test_payments_are_reached_through_tls_that_the_app_does_not_speak(world: Wor
     assert response.status_code == 200
     assert response.json()["service"] == "payments"
     assert response.json()["host"].startswith("payments:")
+    routes = get(f"{world.admin}/status").json()["routes"]
+    assert [(each["route"], each["upstream"], each["requests"]) for each in routes] == [
+        ("/payments", "payments", 1),
+        ("/", "orders", 1),  # of the fixture
+    ]
+
+
+def test_an_order_that_was_tried_twice_is_a_trace_on_the_page(world: World) -> None:
+    def retried() -> tuple[str, list[dict[str, Any]]] | None:
+        world.many(20)
+        traces = get(f"{world.traces}/traces.json").json()
+        return next(((trace, spans) for trace, spans in traces.items() if len(spans) > 2), None)
+
+    trace, spans = wait_until(retried, "a trace with two attempts")
+    own, failed, good = sorted(spans, key=lambda span: (span["kind"] != "server", span["start"]))
+    assert {failed["parent"], good["parent"]} == {own["id"]}
+    assert (failed["failed"], good["failed"], own["failed"]) == (True, False, False)
+    assert failed["attributes"]["network.peer.address"] == "127.0.0.4"
+    assert [event["name"] for event in own["events"]] == ["retry"]
+    assert f'href="/{trace}"' in get(world.traces).text
+    page = get(f"{world.traces}/{trace}").text
+    assert "attempt at 127.0.0.4" in page
+    assert page.count("<svg") == 3
 
 
 def test_a_replica_that_is_killed_and_one_that_is_new_are_not_noticed(world: World, tmp_path: Path) -> None:

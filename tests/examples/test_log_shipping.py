@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,14 @@ import pytest
 import yaml
 
 from tests.conftest import Start
+from tests.logshipper.receivers.object_store import ObjectStore
 from tests.logshipper.support import Receiver, metric, status
 from tests.support import ROOT, Program, free_port, wait_until
 
 EXAMPLE = ROOT / "examples" / "log-shipping"
+
+
+SECRET = "not-a-secret-of-the-shipper"
 
 
 def container(manifest: str, name: str) -> dict[str, str]:
@@ -34,23 +38,35 @@ def container(manifest: str, name: str) -> dict[str, str]:
 
 
 class Twin:
-    """The Pod of a manifest: its app, its logshipper, and the receivers in the settings of its sinks."""
+    """The Pod of a manifest: its app, its logshipper, and the receivers in the settings of its sinks.
 
-    def __init__(self, folder: Path, start: Start, manifest: str) -> None:
+    The object store is in the process of the test, unless `endpoint` is the address of another one.
+    """
+
+    def __init__(self, folder: Path, start: Start, manifest: str, endpoint: str = "") -> None:
         self.folder = folder
         self.ports = {"storage": free_port(), "audit": free_port()}
         self.admin = free_port()
+        self.store = ObjectStore()
+        self.store.secrets = {"shipper": SECRET}
+        self.endpoint = endpoint or self.store.endpoint
         self._start = start
         self._manifest = manifest
         (folder / "logs").mkdir()
 
     def logshipper(self, **further: str) -> Program:
-        environ = container(self._manifest, "logshipper") | further
+        environ = container(self._manifest, "logshipper")
         for name, port in self.ports.items():
             variable = f"LOGSHIPPER_{name.upper()}_SINK"
             assert environ[variable] == f"http://{name}:8080/"
             environ[variable] = f"http://127.0.0.1:{port}/"
-        environ = {name: value.replace("/logs/", f"{self.folder}/logs/") for name, value in environ.items()}
+        assert environ["LOGSHIPPER_ARCHIVE_SINK_ENDPOINT"] == "http://objects:8333"
+        environ |= {
+            "LOGSHIPPER_ARCHIVE_SINK_ENDPOINT": self.endpoint,
+            "LOGSHIPPER_ARCHIVE_SINK_PASSWORD": SECRET,
+            **further,
+        }
+        environ = {name: self._here(value) for name, value in environ.items()}
         return self._start(
             "logshipper",
             **environ,
@@ -60,12 +76,32 @@ class Twin:
 
     def app(self, **environ: str) -> subprocess.Popen[bytes]:
         variables = container(self._manifest, "app") | {"APP_LOG": "/logs/app.log"} | environ
-        variables = {name: value.replace("/logs/", f"{self.folder}/logs/") for name, value in variables.items()}
+        variables = {name: self._here(value) for name, value in variables.items()}
         return subprocess.Popen([sys.executable, str(EXAMPLE / "app.py")], env=variables)
+
+    def _here(self, value: str) -> str:
+        return f"{self.folder}{value}" if value.startswith("/logs/") else value
 
     def pending(self, sink: str) -> int:
         found: int = status(self.admin)["sinks"][sink]["pending_bytes"]
         return found
+
+
+Twins = Callable[..., Twin]
+
+
+@pytest.fixture
+def twins(tmp_path: Path, start: Start) -> Iterator[Twins]:
+    """Yield a function that makes the twin of a manifest."""
+    made: list[Twin] = []
+
+    def make(manifest: str, endpoint: str = "") -> Twin:
+        made.append(Twin(tmp_path, start, manifest, endpoint))
+        return made[-1]
+
+    yield make
+    for twin in made:
+        twin.store.close()
 
 
 @pytest.fixture
@@ -78,15 +114,19 @@ def receivers() -> Iterator[list[Receiver]]:
 
 def numbers(receiver: Receiver) -> Counter[int]:
     """Count the arrivals of each of the app's lines, without repeats of one id."""
-    records: dict[str, dict[str, Any]] = {record["id"]: record for record in receiver.records()}
-    found = (re.search(r"line (\d+)", record["message"]) for record in records.values())
+    return numbers_of({record["id"]: record for record in receiver.records()}.values())
+
+
+def numbers_of(records: Iterable[dict[str, Any]]) -> Counter[int]:
+    """Count the arrivals of each of the app's lines."""
+    found = (re.search(r"line (\d+)", record["message"]) for record in records)
     return Counter(int(match[1]) for match in found if match)
 
 
 def test_one_sink_is_down_while_the_app_rotates_and_both_have_every_line_in_the_end(
-    tmp_path: Path, start: Start, receivers: list[Receiver]
+    tmp_path: Path, twins: Twins, receivers: list[Receiver]
 ) -> None:
-    twin = Twin(tmp_path, start, "pod.yaml")
+    twin = twins("pod.yaml")
     audit = Receiver(twin.ports["audit"])
     receivers.append(audit)
     program = twin.logshipper()
@@ -106,12 +146,14 @@ def test_one_sink_is_down_while_the_app_rotates_and_both_have_every_line_in_the_
         assert len(set(traces)) == 30
         assert all(trace.endswith("has no customer") for trace in traces), "a stack trace is one event"
         assert {record["app"] for record in receiver.records()} == {"noisy"}
+    assert numbers_of(twin.store.records()) == Counter(range(15_000)), "once in the objects, without dropping repeats"
+    assert all(key.startswith("noisy/20") for key in twin.store.objects)
 
 
 def test_the_job_ends_with_every_line_shipped_although_a_sink_was_down_when_its_app_ended(
-    tmp_path: Path, start: Start, receivers: list[Receiver]
+    tmp_path: Path, twins: Twins, receivers: list[Receiver]
 ) -> None:
-    twin = Twin(tmp_path, start, "job.yaml")
+    twin = twins("job.yaml")
     receivers += [Receiver(port) for port in twin.ports.values()]
     receivers[0].mode = "503"
     program = twin.logshipper()
@@ -126,13 +168,14 @@ def test_the_job_ends_with_every_line_shipped_although_a_sink_was_down_when_its_
     assert program.wait() == 0
     for receiver in receivers:
         assert numbers(receiver) == Counter(range(9000))
+    assert numbers_of(twin.store.records()) == Counter(range(9000))
 
 
 def test_a_logshipper_that_starts_late_says_that_lines_were_rotated_away(
-    tmp_path: Path, start: Start, receivers: list[Receiver]
+    tmp_path: Path, twins: Twins, receivers: list[Receiver]
 ) -> None:
     """Plain containers start in any order. Lines that are gone cannot be shipped, and that is reported."""
-    twin = Twin(tmp_path, start, "job.yaml")
+    twin = twins("job.yaml")
     receivers += [Receiver(port) for port in twin.ports.values()]
     assert twin.app(APP_LINES="12000", APP_RATE="100000").wait(60) == 0
     program = twin.logshipper()
@@ -156,10 +199,10 @@ def test_a_logshipper_that_starts_late_says_that_lines_were_rotated_away(
     assert again.stop() == 0
 
 
-def test_in_compose_the_job_ends_by_the_apps_own_file(tmp_path: Path, start: Start, receivers: list[Receiver]) -> None:
+def test_in_compose_the_job_ends_by_the_apps_own_file(tmp_path: Path, twins: Twins, receivers: list[Receiver]) -> None:
     services = yaml.safe_load((EXAMPLE / "compose.yaml").read_text())["services"]
     done = {"LOGSHIPPER_DONE_FILE": services["job-logshipper"]["environment"]["LOGSHIPPER_DONE_FILE"]}
-    twin = Twin(tmp_path, start, "job.yaml")
+    twin = twins("job.yaml")
     receivers += [Receiver(port) for port in twin.ports.values()]
     receivers[0].mode = "503"
     program = twin.logshipper(**done)
@@ -175,12 +218,19 @@ def test_in_compose_the_job_ends_by_the_apps_own_file(tmp_path: Path, start: Sta
 
 def test_the_compose_file_says_the_same_as_the_manifests() -> None:
     compose = yaml.safe_load((EXAMPLE / "compose.yaml").read_text())["services"]
-    assert compose["logshipper"]["environment"] == container("pod.yaml", "logshipper")
+    key = {"LOGSHIPPER_ARCHIVE_SINK_PASSWORD": SECRET}  # in Kubernetes it is in a Secret
+    assert compose["logshipper"]["environment"] == container("pod.yaml", "logshipper") | key
+    (secret,) = [one for one in yaml.safe_load_all((EXAMPLE / "pod.yaml").read_text()) if one["kind"] == "Secret"]
+    assert secret["stringData"] == {"secret": SECRET}
     # Compose has no native sidecars: a file of the app ends the Job there, and SIGTERM of the kubelet in Kubernetes.
     only_compose, only_kubernetes = {"LOGSHIPPER_DONE_FILE"}, {"LOGSHIPPER_DRAIN_TIMEOUT", "LOGSHIPPER_GIVE_UP_AFTER"}
-    here, there = compose["job-logshipper"]["environment"], container("job.yaml", "logshipper")
+    here, there = compose["job-logshipper"]["environment"], container("job.yaml", "logshipper") | key
     assert here.keys() - there.keys() == only_compose
     assert there.keys() - here.keys() == only_kubernetes
     assert {name: here[name] for name in here.keys() & there.keys()}.items() <= there.items()
+    documents = [*yaml.safe_load_all((EXAMPLE / "pod.yaml").read_text())]
+    (view,) = [one for one in documents if one["kind"] == "Deployment" and one["metadata"]["name"] == "view"]
+    (program,) = view["spec"]["template"]["spec"]["containers"]
+    assert {item["name"]: item["value"] for item in program["env"]} == compose["view"]["environment"]
     app = compose["job-app"]["environment"]
     assert app == container("job.yaml", "app") | {"APP_DONE": app["APP_DONE"]}

@@ -33,7 +33,7 @@ names -= {f"sidecars.{sys.argv[1]}.__main__"}
 for name in sorted(names):
     importlib.import_module(name)
 packages = sys.stdin.read().split()
-compiled = [name for name in names if name.rpartition(".")[0] in packages]
+compiled = [name for name in names if name.rpartition(".")[0] in packages and name not in packages]  # no `__init__`
 plain = [name for name in compiled if sys.modules[name].__file__.endswith(".py")]
 assert not plain, f"not compiled: {plain}"
 assert len(names) > 300 and bool(compiled) is bool(packages)

@@ -19,7 +19,7 @@ from tests.support import ROOT, wait_until
 pytestmark = pytest.mark.engine
 
 FILE = ROOT / "examples/ambassador/compose.yaml"
-PORTS = {"APP_PORT": "0", "AMBASSADOR_ADMIN": "0"}  # the engine chooses free ports
+PORTS = {"APP_PORT": "0", "AMBASSADOR_ADMIN": "0", "TRACES_PORT": "0"}  # the engine chooses free ports
 PROJECT = "test-example-ambassador"
 
 
@@ -80,6 +80,18 @@ def test_the_failing_replica_and_the_slow_one_cost_no_order(pod: Pod) -> None:
     assert story["errors"] == 0, story
     assert "failing" not in story["answered by"]
     assert story["answered by"]["well"] > 350
+
+
+def test_the_orders_are_traces_on_the_page(pod: Pod) -> None:
+    bindings = inspect(pod.container("traces"))["NetworkSettings"]["Ports"]
+    page = f"http://127.0.0.1:{bindings['4318/tcp'][0]['HostPort']}"
+
+    def retried() -> bool:
+        assert pod.many(20)["errors"] == 0
+        traces = pod.client.get(f"{page}/traces.json").json()
+        return any(len(spans) > 2 for spans in traces.values())
+
+    wait_until(retried, "a trace with two attempts", PATIENCE)
 
 
 def test_payments_are_reached_through_tls_that_the_app_does_not_speak(pod: Pod) -> None:
