@@ -20,7 +20,8 @@ sys.path.insert(0, str(ROOT))
 
 from sidecars import chassis  # noqa: E402 - the script finds it by the line above
 from sidecars.logshipper.model.fingerprint import position_fingerprint, prefix_fingerprint  # noqa: E402 - as above
-from sidecars.logshipper.state.checkpoint import ChunkRange, FileState  # noqa: E402 - as above
+from sidecars.logshipper.state.checkpoint import FileState  # noqa: E402 - as above
+from sidecars.logshipper.state.sent_batches import ChunkRange, SentBatch  # noqa: E402 - as above
 from sidecars.logshipper.state.store import Store  # noqa: E402 - as above
 from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry  # noqa: E402 - as above
 from sidecars.warcopier.target import manifest  # noqa: E402 - as above
@@ -41,7 +42,7 @@ CURRENT = FileState(
     positions={"loki": position_fingerprint(HALF, LINES[:HALF])},
 )  # fmt: skip
 FORGOTTEN = FileState("00000000ffffffff", "/logs/old.log", "/logs/old.log", "default", device=2049, inode=133)
-IN_FLIGHT = [[ChunkRange(ROTATED.generation, HALF, HALF, len(LINES), kind=0)]]
+IN_FLIGHT = [SentBatch([ChunkRange(ROTATED.generation, HALF, HALF, len(LINES), kind=0)], at=1769853660_000000000)]
 RECEIPT = [77, [HALF, 12, "ab" * 12]]  # of a file sink: any JSON value
 SAVED = {
     "shop.war": ManifestEntry("ab" * 32, "war", Fingerprint(4096, 1769853600_000000000, 1769853601_500000000, 4711)),

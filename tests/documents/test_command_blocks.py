@@ -46,7 +46,10 @@ RUN_BY_FILE = {
     ),
     "examples/log-shipping/README.md": (
         "tests/images/test_example_log_shipping.py", "docker buildx bake", "cd examples/log-shipping",
-        "docker compose --profile job up --build job-app job-logshipper",
+        "docker compose --profile job up --build job-app job-logshipper", "curl -s localhost:8090/sums",
+    ),
+    "examples/node-agent/README.md": (
+        "tests/images/test_example_node_agent.py", "docker buildx bake logshipper", "cd examples/node-agent",
     ),
     "examples/tomcat/README.md": (
         "tests/images/test_example_tomcat.py", "docker buildx bake", "cd examples/tomcat",
@@ -111,7 +114,7 @@ def test_a_block_of_settings_is_loaded_as_it_stands(block: Block) -> None:
     ).stdout.decode()
     environ = dict(one.split("=", 1) for one in printed.split("\0") if one)
     (name,) = {name for name in SIDECARS if any(variable.startswith(f"{name.upper()}_") for variable in environ)}
-    load(import_module(f"sidecars.{name}.settings").Settings, environ)
+    load(import_module(f"sidecars.{name}.settings").Settings, environ, read_file=lambda _: "placeholder")
 
 
 @pytest.mark.parametrize("block", MAKE, ids=id_of)
