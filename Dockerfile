@@ -93,11 +93,13 @@ install -d -m 1777 $root/tmp
 for link in lib lib64; do [ ! -L "$TARGET/$link" ] || cp -P "$TARGET/$link" $root/; done
 
 # Python: the standard library without the modules that need libraries which are left out (curses, databases, readline),
-# that are for terminals or other systems, or that test or install Python itself. A test imports each of the others.
+# that are for terminals or other systems, that test, document or debug, that install Python itself, or that are twins in
+# Python of modules in C. A test imports each of the others.
 cp -P "$TARGET/usr/bin/python3" "$TARGET/usr/bin/$python" $root/usr/bin/
 cp -r --no-dereference "$TARGET/$library" $root/usr/lib/
 for name in curses dbm sqlite3 antigravity.py idlelib pydoc_data this.py tkinter turtle.py turtledemo ensurepip \
-    lib2to3 test venv EXTERNALLY-MANAGED sitecustomize.py _{aix,android,apple,ios,osx}_support.py; do
+    lib2to3 test unittest doctest.py pdb.py pydoc.py _pyrepl xmlrpc venv EXTERNALLY-MANAGED sitecustomize.py \
+    _{aix,android,apple,ios,osx}_support.py _py{datetime,decimal,io}.py; do
     rm -rf "${root:?}/${library:?}/$name"
 done
 for name in _curses _dbm _gdbm _sqlite3 readline _tkinter _ctypes_test _test _xxtestfuzz xxlimited xxsubtype; do

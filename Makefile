@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 NAMES  := $(notdir $(patsubst %/settings.py,%,$(wildcard sidecars/*/settings.py)))
-LOCKS  := $(NAMES) browser compile demo dev examples fuzz scan site top
+LOCKS  := $(NAMES) browser compile demo dev examples fuzz peers scan site store top
 # Most tests wait for processes. Two of them at a time halve the run; the tests of one file stay together.
 PARALLEL := -n $(or $(JOBS),2) --dist loadfile
+AMBASSADOR_PROGRAM := tests/ambassador/program tests/ambassador/http2/program # CI runs them once: with the compiled form
 # Builds behind a TLS-inspecting proxy: its CA bundle goes in as a build secret, never into an image.
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-fast test-browser check check-code check-charts check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos fuzz hostile soak compiled test-compiled world model site locks clean
+.PHONY: help demo up down test test-fast test-browser check check-code check-charts check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos chaos-grpc chaos-kafka chaos-s3 zones fuzz hostile soak compiled test-compiled world simulation model site locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -28,9 +29,9 @@ up: ## the Pod in containers, with a real Tomcat; builds what is missing, and sa
 down: ## remove the Pod of `make up`
 	@$(PYTHON) -m tools.up down
 
-test: $(VENV)/dev.stamp ## every test that needs no container engine, JOBS (2) at a time; with an engine, the images too
+test: $(VENV)/dev.stamp $(VENV)/peers.stamp build/js_interop/installed ## every test that needs no container engine, JOBS (2) at a time; with an engine, the images too
 	@$(BYTECODE) sidecars demo
-	$(BIN)/python -m pytest -m "not engine" --ignore tests/browser $(PARALLEL)
+	$(BIN)/python -m pytest -m "not engine" --ignore tests/browser $(if $(CI),$(AMBASSADOR_PROGRAM:%=--ignore %)) $(PARALLEL)
 	@if [ -n "$$CI" ] || command -v chromium >/dev/null; then $(MAKE) --no-print-directory test-browser; else \
 	  echo; echo 'NOT RUN: tests/browser. There is no Chromium here, so no page was looked at (Debian: apt-get install chromium).'; fi
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory e2e; else \
@@ -70,7 +71,7 @@ check-code: $(VENV)/dev.stamp ## the checks that need no docker command
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 	$(BIN)/hadolint $$(git ls-files '*Dockerfile*' | grep -v dockerignore)
-	$(BIN)/python -m pytest -q tests/repo
+	@if [ -n "$$CI" ]; then echo 'tests/repo: make test runs it, which CI calls next'; else $(BIN)/python -m pytest -q tests/repo; fi
 
 check-charts: $(VENV)/dev.stamp ## helm lint of the charts; downloads helm once (tools/kube.py)
 	@set -e; programs=$$($(BIN)/python -m tools.kube); \
@@ -122,12 +123,24 @@ scan: $(VENV)/dev.stamp $(VENV)/scan.stamp ## known vulnerabilities of the image
 	$(BIN)/python -m tools.release scan
 
 bench: $(VENV)/dev.stamp ## each sidecar beside its real peers, and a report; fails where a figure is missed
-	@missed=0; for name in $(NAMES) starts ambassador_names isolation stalled_log silent_connections loop_stalls status_page; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || missed=1; done; \
+	@missed=0; for name in $(NAMES) starts ambassador_names ambassador_kubernetes signatures isolation stalled_log silent_connections loop_stalls status_page kafka_clients s3_objects node_agent reduction live_tail; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || missed=1; done; \
 	$(BIN)/python -m benchmarks.report; exit $$missed
 
-chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000), and a kill at each call that changes a file; no line may be lost
-	$(BIN)/python -m tests.logshipper.chaos --rounds $${ROUNDS:-1000}
+chaos-s3: $(VENV)/dev.stamp $(VENV)/peers.stamp ## kill -9 KILLS times (200) for each S3 server, with lost answers, errors and conflicts; each line in one object
+	$(BIN)/python -m tests.logshipper.chaos_s3 --kills $${KILLS:-200}
+
+chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000) for each of PROFILES (sinks,relp,compressed,rotations), and a kill at each call that changes a file; no line may be lost
+	$(BIN)/python -m tests.logshipper.chaos --rounds $${ROUNDS:-1000} --profiles $${PROFILES:-sinks,relp,compressed,rotations}
 	CRASH_POINTS=all $(BIN)/python -m pytest tests/logshipper/program/test_crash_points.py tests/warcopier/program/test_crash_points.py
+
+chaos-grpc: $(VENV)/dev.stamp ## CALLS (10000) of gRPC each through graceful restarts and kill -9 of replicas, and 1,000 cancellations a second for SECONDS_OF_CANCELLATION (60)
+	$(BIN)/python -m tests.ambassador.grpc_chaos --calls $${CALLS:-10000} --seconds $${SECONDS_OF_CANCELLATION:-60}
+
+zones: $(VENV)/dev.stamp ## a log of each hour of 2025 to 2027, and of the hours in which the clock is set, in every time zone; no time may be wrong
+	$(BIN)/python -m tests.logshipper.zones $(ZONES)
+
+chaos-kafka: $(VENV)/dev.stamp ## the Kafka sink: kill -9 ROUNDS times (500), lost answers of a real broker, and zombies; no line may be lost or repeated
+	$(BIN)/python -m tests.logshipper.kafka_chaos --rounds $${ROUNDS:-500}
 
 fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp ## mutated bytes for every parser, SECONDS_EACH (30) for each of TARGETS (all); Linux on x86-64
 	$(BIN)/python -m tests.fuzz --seconds $${SECONDS_EACH:-30} $(TARGETS)
@@ -138,14 +151,17 @@ hostile: $(VENV)/dev.stamp ## the suite of the hostile neighbour in all its laye
 world: $(VENV)/dev.stamp ## SEEDS (1000) of each sidecar on a virtual clock, network and disk; a seed that fails can be replayed
 	$(BIN)/python -m tests.world --seeds 0-$$(($${SEEDS:-1000} - 1))
 
+simulation: $(VENV)/dev.stamp ## overloads and faults in virtual time, through the ambassador's own code, SEEDS (3) of them; a promise that breaks fails, and the plots of the docs are drawn
+	$(BIN)/python -m tests.simulation --plots --seeds $${SEEDS:-3}
+
 model: $(VENV)/dev.stamp ## every state of the journal protocol with N (6) units; needs spin and gcc
 	$(BIN)/python -m tests.model N=$${N:-6} KILLS=$${KILLS:-2} LOSSES=$${LOSSES:-0} FAILURES=$${FAILURES:-0}
 
 soak: compiled ## REQUESTS through the ambassador (10 million), as the images have it, while memory and descriptors are watched; needs nginx and wrk
 	PYTHONSAFEPATH=1 PYTHONPATH=build/compiled:. $(BIN)/python -m tests.ambassador.soak --requests $${REQUESTS:-10000000}
 
-compiled: $(VENV)/dev.stamp ## the code as the images have it, with the ambassador's data path compiled, in build/compiled
-	$(BIN)/python compile.py build/compiled
+compiled: $(VENV)/dev.stamp ## the code as the images have it, with the ambassador's data path compiled, in build/compiled; OPTIMIZE=0 compiles sooner
+	$(BIN)/python compile.py build/compiled --optimize $(or $(OPTIMIZE),3)
 	@$(BYTECODE) build/compiled
 
 test-compiled: compiled ## the tests of the compiled packages, against the compiled form
@@ -163,11 +179,20 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'Python 3.11 or newer is needed; PYTHON=… chooses one'; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'the venv module of Python is needed (Debian: apt-get install python3-venv)'; exit 1; }
 
-# The generator of the site has an environment of its own: it shares packages with dev, in other versions.
-$(VENV)/site.stamp: locks/site.txt | $(VENV)/bin/python
-	@echo 'setting up $(VENV)/site from $<'
-	@$(PYTHON) -m venv $(VENV)/site
-	@$(VENV)/site/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+# The generator of the site and the servers of tests have environments of their own: they share packages with dev, in
+# other versions.
+$(VENV)/site.stamp $(VENV)/peers.stamp: $(VENV)/%.stamp: locks/%.txt | $(VENV)/bin/python
+	@echo 'setting up $(VENV)/$* from $<'
+	@$(PYTHON) -m venv $(VENV)/$*
+	@$(VENV)/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# grpc-js for the interop tests, in build/: its lock has the hashes. No script of a package is run.
+JS := tests/ambassador/http2/js_interop
+build/js_interop/installed: $(JS)/package.json $(JS)/package-lock.json $(VENV)/peers.stamp
+	@echo 'setting up build/js_interop from $(JS)/package-lock.json'
+	@mkdir -p build/js_interop && cp $(JS)/package.json $(JS)/package-lock.json build/js_interop
+	@cd build/js_interop && PATH="$(abspath $(VENV))/peers/bin:$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 $(VENV)/%.stamp: locks/%.txt | $(VENV)/bin/python
