@@ -16,12 +16,25 @@ def test_an_http_status_is_written_as_its_number() -> None:
     """Logs, docs and RFCs use the number. `HTTPStatus` is for phrases, and a job would wait for its import."""
     found = []
     for path in tracked("sidecars/*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        others = _constants_of_another_meaning(tree) | {"OK", "FOUND", "GONE"}
+        for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr in STATUS_NAMES:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {node.attr}")
-            elif isinstance(node, ast.Name) and node.id.strip("_") in STATUS_NAMES - {"OK", "FOUND", "GONE"}:
+            elif isinstance(node, ast.Name) and node.id not in others and node.id.strip("_") in STATUS_NAMES - others:
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {node.id}")
     assert found == []
+
+
+def _constants_of_another_meaning(tree: ast.Module) -> set[str]:
+    """Return the module's own constants that are no HTTP status, such as gRPC's NOT_FOUND, which is 5."""
+    return {
+        node.target.id
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and not (isinstance(node.value, ast.Constant) and node.value.value in set(HTTPStatus))
+    }
 
 
 def test_a_property_test_asks_for_its_examples_so_that_make_test_fast_can_limit_them() -> None:
@@ -30,7 +43,9 @@ def test_a_property_test_asks_for_its_examples_so_that_make_test_fast_can_limit_
     assert own == [ROOT / "tests" / "support.py"]
 
 
-LIGHT = re.compile(r"sidecars/(warcopier/.*|chassis/(isolation|runtime)/.*|.*/(setting_types|(\w+_)?settings))\.py")
+LIGHT = re.compile(
+    r"sidecars/(warcopier/.*|chassis/(isolation|runtime)/.*|.*/((setting|target)_types|(\w+_)?settings))\.py"
+)
 
 
 def test_dataclasses_are_light_where_a_job_or_the_settings_need_them_and_standard_elsewhere() -> None:

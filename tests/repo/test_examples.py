@@ -141,7 +141,8 @@ def test_the_stage_of_the_packages_is_the_same_in_each_recipe_so_that_it_is_one_
     stages = {path.parent.name: STAGE.findall(path.read_text()) for path in RECIPES}
     (first, *_) = stages.values()
     assert len(first) == 1
-    assert stages == dict.fromkeys(("ambassador", "health-adapter", "tomcat"), first)
+    examples = ("ambassador", "grpc", "health-adapter", "log-shipping", "node-agent", "tomcat")
+    assert stages == dict.fromkeys(examples, first)
     assert "--require-hashes --only-binary :all:" in first[0]
 
 
@@ -157,11 +158,12 @@ def test_every_build_of_a_program_has_the_lock_and_the_bundle_of_a_proxy() -> No
             assert build["additional_contexts"] == {"locks": "../../locks"}, (path, name)
             assert build["secrets"] == ["ca"], (path, name)
             checked.add(build["target"])
-    assert checked == {"app", "service", "payments", "tickets", "orders", "monitor", "backend", "logreceiver"}
+    programs = {"app", "service", "payments", "tickets", "orders", "monitor", "backend", "logreceiver"}
+    assert checked == programs | {"node", "collector", "view", "objects", "traces"}
 
 
 def test_the_programs_import_the_standard_library_and_what_the_lock_of_the_examples_has() -> None:
-    allowed = {"aiohttp", "httpx", *sys.stdlib_module_names}
+    allowed = {"aiohttp", "google", "grpc", "httpx", "opentelemetry", *sys.stdlib_module_names}
     for path in (ROOT / "examples").glob("*/*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -37,7 +37,11 @@ def test_there_are_the_four_sidecars() -> None:
 def test_every_sidecar_has_an_extra_and_every_extra_a_lock() -> None:
     extras = project()["project"]["optional-dependencies"]
     assert (
-        sorted(set(extras) - {"browser", "compile", "demo", "dev", "examples", "fuzz", "scan", "site", "top"}) == NAMES
+        sorted(
+            set(extras)
+            - {"browser", "compile", "demo", "dev", "examples", "fuzz", "peers", "scan", "site", "store", "top"}
+        )
+        == NAMES
     )
     tools = {"kube"}  # programs for the tests that are no packages of Python: tools/kube.py
     assert {path.stem for path in (ROOT / "locks").iterdir()} == {*extras, *tools}

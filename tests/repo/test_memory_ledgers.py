@@ -45,7 +45,7 @@ def limited() -> Iterator[tuple[str, str, dict[str, str], int]]:
                 name = sidecar_of(container.get("image", ""))
                 limit = container.get("resources", {}).get("limits", {}).get("memory")
                 if name in ("warcopier", "logshipper", "ambassador", "adapter") and limit:
-                    environ = {item["name"]: item["value"] for item in container.get("env", ()) if "value" in item}
+                    environ = {item["name"]: item.get("value", "from-the-cluster") for item in container.get("env", ())}
                     if path.is_relative_to(ROOT / "deploy"):
                         environ = {**REQUIRED.get(name, {}), **environ}
                     yield str(path.relative_to(ROOT)), name, environ, int(limit[:-2]) * UNITS[limit[-2:]]

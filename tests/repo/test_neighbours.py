@@ -141,8 +141,9 @@ def test_processes_are_shared_with_nobody_unless_a_comment_says_why(path: Path) 
 @pytest.mark.parametrize("path", [path for path in PODS if path.name == "pod.yaml"], ids=name_of)
 def test_only_the_monitoring_system_reaches_the_admin_ports_and_the_adapter(path: Path) -> None:
     pod = next(document for document in documents(path) if document["kind"] == "Pod")
-    (policy,) = [document for document in documents(path) if document["kind"] == "NetworkPolicy"]
-    assert policy["spec"]["podSelector"]["matchLabels"] == pod["metadata"]["labels"]
+    policies = [document for document in documents(path) if document["kind"] == "NetworkPolicy"]
+    labels = pod["metadata"]["labels"]
+    (policy,) = [one for one in policies if one["spec"]["podSelector"]["matchLabels"] == labels]
     assert "CNI" in path.read_text()
     guarded = set()
     for container in containers(pod["spec"]):

@@ -46,6 +46,9 @@ EXEMPT: dict[str, tuple[str, str]] = {
     "chassis/accept/listen.py": ("os.lstat, os.unlink", f"the socket's path; {OPERATORS}"),
     "chassis/accept/port_holder.py": ("read_text", KERNEL),
     "chassis/http/tls.py": ("os.stat", OPERATORS),
+    "chassis/identity/answers.py": ("file_io.read_text", OPERATORS),
+    "chassis/identity/google_federation.py": ("file_io.read_text", OPERATORS),
+    "chassis/identity/aws_profile.py": ("file_io.read_text", OPERATORS),
     "chassis/isolation/beneath.py": (
         "os.open, os.scandir",
         "it is the way: a root's own path, and one component at a time",

@@ -22,7 +22,7 @@ CLAIM = re.compile(r"\b(hostile|compromised|attacker|secrets?|untrusted)\b", re.
 
 
 def test_the_rows_are_numbered_and_each_is_a_sentence() -> None:
-    assert list(ROWS) == list(range(1, 15))
+    assert list(ROWS) == list(range(1, 19))
     assert all(row[4].endswith(".") for row in ROWS.values())
 
 
