@@ -28,7 +28,7 @@ COMPILED = {
     "ambassador": (
         *("http2", "http", "routing", "admission", "balancing"),
         *("upstream", "upstream.http2", "proxy", "proxy.grpc", "proxy.beside", "proxy.identity", "proxy.observed"),
-        *("proxy.postgres", "proxy.routed"),
+        *("proxy.routed", "proxy.tcp"),
     )
 }
 

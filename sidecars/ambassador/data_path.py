@@ -21,7 +21,6 @@ from sidecars.ambassador.config.upstream_settings import UpstreamSettings
 from sidecars.ambassador.discovery.dns_refresh import Resolver, keep_refreshed
 from sidecars.ambassador.discovery.dns_target import DnsTarget
 from sidecars.ambassador.proxy.client_connection import ClientConnection
-from sidecars.ambassador.proxy.tcp_connection import TcpConnection
 from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.status import upstream_status
 from sidecars.ambassador.status.upstream_status import UpstreamWatch
@@ -199,14 +198,14 @@ class DataPath:
 
 
 def _observe(settings: Settings, upstreams: Iterable[Upstream]) -> SpanExporter | None:
-    """Observe the exchanges of those upstreams whose settings ask for it; return what exports their spans.
+    """Observe the exchanges of those upstreams whose settings ask for it; return the exporter of their spans.
 
     Raises IOFailed if a TLS file cannot be used.
     """
     observed = [one for one in upstreams if one.settings.is_observed and one.settings.upstream.protocol == "http"]
     if not observed:
         return None
-    from sidecars.ambassador.proxy.observed.observing import observe  # noqa: PLC0415 - most ambassadors do not
+    from sidecars.ambassador.proxy.observed.observer import observe  # noqa: PLC0415 - most ambassadors do not
 
     exporter = None
     if settings.traces_endpoint is not None:
@@ -236,12 +235,14 @@ async def _listen(
     upstream: Upstream, sockets: list[socket.socket], is_my_turn: Callable[[], bool] | None
 ) -> AsyncIterator[None]:
     """Accept the app's connections while the context is open."""
-    protocol: type[ClientConnection | TcpConnection] = ClientConnection
+    protocol: Callable[[Upstream], object] = ClientConnection
     if upstream.settings.upstream.is_postgres:
-        from sidecars.ambassador.proxy.postgres.connection import PostgresConnection  # noqa: PLC0415 - few speak it
+        from sidecars.ambassador.proxy.tcp.postgres_connection import PostgresConnection  # noqa: PLC0415 - few speak it
 
         protocol = PostgresConnection
     elif upstream.settings.upstream.protocol != "http":
+        from sidecars.ambassador.proxy.tcp.tcp_connection import TcpConnection  # noqa: PLC0415 - only where it is used
+
         protocol = TcpConnection
 
     def accept() -> asyncio.BaseProtocol:

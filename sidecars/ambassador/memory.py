@@ -58,7 +58,7 @@ def ledger(settings: Settings) -> MemoryLedger:
 
 
 def _mirror_entries(upstream: UpstreamSettings, other: UpstreamSettings) -> list[Entry]:
-    """Return what the copies for the other upstream take: an exchange and a connection, or a stream, each."""
+    """Return the bytes that the copies for the other upstream take: an exchange and a connection, or a stream, each."""
     entries = [Entry(f"copies of requests to {upstream.name}", upstream.mirror_limit, _CONNECTION)]
     if other.upstream.tls:
         entries.append(Entry(f"TLS sessions of copies with {other.name}", upstream.mirror_limit, _TLS_SESSION))

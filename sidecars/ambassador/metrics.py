@@ -29,7 +29,8 @@ _OWN_STATUSES = (499, 500, 502, 503, 504)  # of local replies: their series exis
 class UpstreamCollector(Collector):
     """The Prometheus collector of all upstreams and ports. The data path owns it.
 
-    A port is its upstream, unless it has routes: then it counts the app's connections, and what concerns no upstream.
+    A port is its upstream, unless it has routes: then it counts the app's connections, and requests that no upstream
+    gets.
     """
 
     def __init__(self, upstreams: Iterable[Upstream], ports: Iterable[Upstream] = ()) -> None:
@@ -106,7 +107,7 @@ class UpstreamCollector(Collector):
         return metric
 
     def _limits(self) -> Iterator[Metric]:
-        """Yield what limits of requests do, for the upstreams that have some."""
+        """Yield the metrics of the limits of requests, for the upstreams that have some."""
         limit = GaugeMetricFamily(
             "ambassador_upstream_concurrency_limit",
             "Requests that may be under way at once, by ADAPTIVE_CONCURRENCY and MAX_REQUESTS.",

@@ -1,4 +1,4 @@
-"""The settings of the process, and what is checked of those of all upstreams together."""
+"""The settings of the process, and the checks of all upstreams together."""
 
 from __future__ import annotations
 

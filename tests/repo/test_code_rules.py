@@ -37,6 +37,18 @@ def _constants_of_another_meaning(tree: ast.Module) -> set[str]:
     }
 
 
+def test_no_class_stands_for_a_combination_of_the_features_of_an_exchange() -> None:
+    """A kind of exchange has no kinds of its own: features that meet are its parts (ARCHITECTURE.md)."""
+    kinds = {"GrpcCall", "RewritingExchange"}
+    found = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in tracked("sidecars/ambassador/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and kinds & {ast.unparse(base) for base in node.bases}
+    ]
+    assert found == []
+
+
 def test_a_property_test_asks_for_its_examples_so_that_make_test_fast_can_limit_them() -> None:
     """A number that the test gives to `settings` itself would hold there, too. `tests.support.examples` is the way."""
     own = [path for path in tracked("tests/*.py") if re.search(r"\bsettings\(\s*max_examples", path.read_text())]

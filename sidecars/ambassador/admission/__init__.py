@@ -9,6 +9,6 @@
                          │
     responses ──▶ concurrency_limit: how many the upstream serves at once, from their latency
 
-`deadline_field`: how long the app waits, read of its request and told to each endpoint. `making` loads what the
-settings need; only `admission_queue` is always there. Read it first.
+`deadline_field`: how long the app waits, read of its request and told to each endpoint. `making` loads the modules that
+the settings need; only `admission_queue` is always there. Read it first.
 """

@@ -86,7 +86,7 @@ class AdmissionQueue:
             self.streaming -= 1
 
     def tick(self, now: float) -> None:
-        """End what has waited for too long. Called a few times a second."""
+        """End the waits that have taken too long. Called a few times a second."""
 
     def admit(self, exchange: Queued) -> bool:
         """Return True if the exchange may start at once. Otherwise queue it, to be started later, and return False."""

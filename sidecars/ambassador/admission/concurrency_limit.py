@@ -6,7 +6,7 @@ requests at once add no throughput, only latency: they wait in the upstream's ow
 concurrency-limits and of Envoy's adaptive concurrency; the rules here are of their own:
 
 - Latency is the time of an attempt to the head of its response. Samples are collected in *windows* of at least 100 ms,
-  and at least the latency itself, so that a window shows what the limit before it has caused. A window counts by its
+  and at least the latency itself, so that a window shows the effect of the limit before it. A window counts by its
   median: few slow requests, or a third of the endpoints, do not move it.
 - In a window in which at least half of the limit was used:
 
@@ -21,8 +21,8 @@ concurrency-limits and of Envoy's adaptive concurrency; the rules here are of th
   start has shown none. So, after 30 s of much use (3 s at the start), or ten windows in a row at the lowest gradient,
   there is a *probe*: the limit is halved for two windows, and the median of the second one counts; in the first one the
   upstream's queue drains. As long as that makes responses quicker by a third, the limit is halved again. Then the last
-  median is the floor, and the limit is set by the formula from what both were before. A probe whose load goes away
-  ends, and the limit is what it was.
+  median is the floor, and the limit is set by the formula from the earlier values of both. A probe whose load goes away
+  ends, and the limit is as before.
 
 A time-out, or an app that did not wait for longer than the floor, is a sample, too: the response would have taken at
 least as long. An answer of 429 or 503 counts as twice the
@@ -76,7 +76,7 @@ class ConcurrencyLimit:
     )
 
     def __init__(self, most: int) -> None:
-        """`most` requests are allowed at once, whatever the latency is."""
+        """`most` requests are allowed at once at any latency."""
         self._most = float(most)
         self._exact: float = float(min(most, FIRST))
         self.limit: int = int(self._exact)  # only read elsewhere

@@ -2,10 +2,10 @@
 
     app ── X-Timeout-Ms: 500 ──▶ the exchange: its deadline ──▶ each attempt: X-Timeout-Ms: 480, what is left by then
 
-An endpoint that reads it need not work on what nobody waits for, and can pass on what is left to those behind it. A
-value is a whole number of milliseconds, as in Envoy's `x-envoy-expected-rq-timeout-ms`. Without the field, or with a
-malformed or repeated one, the app has set no deadline; then the ambassador's own time-outs are told. A call of gRPC has
-`grpc-timeout` instead, and gets no field of this name.
+An endpoint that reads it can drop a request that nobody waits for, and can pass the rest of the time on to those behind
+it. A value is a whole number of milliseconds, as in Envoy's `x-envoy-expected-rq-timeout-ms`. Without the field, or
+with a malformed or repeated one, the app has set no deadline; then the ambassador's own time-outs are told. A call of
+gRPC has `grpc-timeout` instead, and gets no field of this name.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class LimitedAdmission(AdmissionQueue):
         return {"queue_full": self.refused, "queue_timeout": self.timed_out, "rate": self.refused_by_rate}
 
     def status(self) -> dict[str, object]:
-        """Return what `/status` shows of the limits."""
+        """Return the part of `/status` about the limits."""
         adaptive = self.adaptive
         found: dict[str, object] = {"at_once": self.limit if self._is_limited else None, "refused": self.refusals()}
         if adaptive is not None:

@@ -1,4 +1,4 @@
-"""Make what an upstream needs for admission. The parts that few upstreams need are loaded here, where they are set."""
+"""Make the admission queue of an upstream, and its limits. Parts that few upstreams need are loaded only for these."""
 
 from __future__ import annotations
 

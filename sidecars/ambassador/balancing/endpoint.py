@@ -219,7 +219,7 @@ class Endpoint:
     # -- cost -----------------------------------------------------------------------------------------------------
 
     def reset_cost(self, cost: float, now: float) -> None:
-        """Begin with this cost, whatever the samples before."""
+        """Begin with this cost, and forget the samples before."""
         self.cost, self.cost_at = cost, now
 
     def sample_cost(self, seconds: float, now: float) -> None:

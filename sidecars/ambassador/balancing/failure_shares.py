@@ -10,9 +10,9 @@ each endpoint are compared with those of all others together. It is due for ejec
   billion windows. Envoy compares with the deviation between endpoints instead, which needs five of them, and always
   finds an outlier among many.
 
-The counts are those that the endpoint keeps anyway, so an attempt costs nothing. A failure is what counts for
+The counts are those that the endpoint keeps anyway, so an attempt costs nothing. A failure is one that counts for
 EJECT_AFTER: 5xx but 501 and 505, a reset, a time-out. The ejection lasts at least ten seconds, since it takes as long
-to see whether it was too short. What an endpoint did before its ejection is forgotten.
+to see whether it was too short. The outcomes before an ejection are forgotten.
 """
 
 from __future__ import annotations

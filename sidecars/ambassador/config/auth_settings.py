@@ -1,6 +1,6 @@
 """The settings of who this process is for an upstream's endpoints: a signature, or a token, in each request.
 
-`auth_checks` has what is checked of them, and is loaded only where one of them is set. The names are those of the
+`auth_checks` has their checks, and is loaded only where one of them is set. The names are those of the
 logshipper, with `AUTH` for `SINK`.
 """
 
@@ -139,7 +139,7 @@ class CloudSettings(AwsSettings, TokenServiceSettings):
 
     @classmethod
     def disregarded(cls, environ: Mapping[str, str]) -> Collection[str]:
-        """Return their names if no upstream has AUTH: then they are for the app alone, whatever they say."""
+        """Return their names if no upstream has AUTH: then they are for the app alone."""
         for name, value in environ.items():
             if (
                 name.startswith(f"{cls.PREFIX}_")

@@ -1,4 +1,4 @@
-"""The settings of what happens beside the requests of an upstream: hedges, and copies for a mirror."""
+"""The settings of work beside the requests of an upstream: hedges, and copies for a mirror."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class RoutingSettings:
     )
 
     def rewrites(self, base: str) -> frozenset[str]:
-        """Return what is rewritten in responses; `base` is the path in UPSTREAM."""
+        """Return the kinds of addresses that are rewritten in responses; `base` is the path in UPSTREAM."""
         if self.rewrite_responses == AUTO:
             return frozenset(WITH_PATHS if base or self.strip_prefix else ())
         return frozenset(() if self.rewrite_responses == OFF else self.rewrite_responses.split(","))

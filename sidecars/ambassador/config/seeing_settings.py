@@ -1,4 +1,4 @@
-"""The settings of what is seen: traces, request ids and the fields of the access log.
+"""The settings of observation: traces, request ids and the fields of the access log.
 
 `SeeingSettings` are of each upstream, `CollectorSettings` of the process: it has one queue of spans and one collector.
 The variables of OpenTelemetry (`OTEL_…`) are not read: those of a Pod are meant for its app, which has its own traces.
@@ -130,7 +130,7 @@ access_fields = SettingType("names", _parse_access_fields, ",".join)
 
 @dataclass(frozen=True, kw_only=True)
 class SeeingSettings:
-    """The part of the settings of one upstream that is about what is seen of its requests."""
+    """The settings of one upstream about the observation of its requests."""
 
     set_by: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
 

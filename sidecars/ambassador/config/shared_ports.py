@@ -1,8 +1,8 @@
-"""Upstreams that share a port: which ones do, what must hold of them, and the settings of the port itself.
+"""Upstreams that share a port: which ones do, the rules for them, and the settings of the port itself.
 
 Upstreams share a port if their LISTEN is the same. A connection of the app belongs to the port, and an exchange to its
-upstream. So the settings of the port must be the same for all of them (`OF_THE_PORT`), whatever the order is in which
-they are written; all other settings are those of the upstream to which a request goes.
+upstream. So the settings of the port must be the same for all of them (`OF_THE_PORT`), in any order; all other settings
+are those of the upstream to which a request goes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Variable = Callable[[str, str], str]
 def ports(upstreams: Mapping[str, UpstreamSettings]) -> dict[str, list[UpstreamSettings]]:
     """Return the upstreams of each port, by the port's name: that of its upstream, or its address if there are routes.
 
-    A port with routes has a name of its own, since it counts what concerns no upstream.
+    A port with routes has a name of its own, since it counts events that concern no upstream.
     """
     found: dict[str, list[UpstreamSettings]] = {}
     for upstream in upstreams.values():

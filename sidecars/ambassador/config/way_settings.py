@@ -1,4 +1,4 @@
-"""The settings of the way to an upstream's endpoints: through a proxy, and what is said before the first byte.
+"""The settings of the way to an upstream's endpoints: through a proxy, and the header before the first byte.
 
 The proxy's URL is parsed by the chassis, whose modules for proxies are loaded only where there is one.
 """

@@ -8,7 +8,7 @@
 
 Modules in the order in which a request passes them:
 
-- `messages`: requests and responses as all others know them, in whatever protocol they came.
+- `messages`: requests and responses as all others know them, in any protocol.
 - `head_rules`: the strictness that both directions share, and `MessageRejected`. Read these two first.
 - `fields`: the grammar of one field line, and a cache of lines that have been parsed.
 - `header_edits`: the setting `HEADERS`: fields that are set, added and removed.

@@ -205,7 +205,7 @@ class ChunkedReader:
             self._lines.append(ours)
 
     def _keep(self, more: bytes) -> None:
-        """Keep the beginning of a line, or more of it, without a copy of what is there: it may come byte by byte."""
+        """Keep the beginning of a line, or more of it, without a copy of the earlier bytes, which may be many."""
         limit = _MAX_TRAILERS if self._state == _TRAILERS else _MAX_SIZE_LINE
         if len(self._unfinished) + len(more) > limit + 1 or b"\n" in more:
             raise MessageRejected(self._status, "a line within a chunked body is too long or does not end in CR LF")

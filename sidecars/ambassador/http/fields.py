@@ -210,7 +210,7 @@ _LENGTH_LINE: Final = re.compile(rb"\r\n(?:Content-Length: [0-9]+|Transfer-Encod
 
 
 def announced(lines: bytes, length: int, *, expects: bool) -> bytes:
-    """Return the lines with this length of the body instead of what they say of it.
+    """Return the lines with this length of the body instead of their own.
 
     Without `expects` there is no `Expect`, either: the body is sent at once.
     """

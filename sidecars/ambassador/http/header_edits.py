@@ -1,6 +1,6 @@
 """The setting `HEADERS`: fields that are set, added or removed in each request. No I/O.
 
-It holds one edit a line: `Name: value` sets a field, whatever the app sent; `+Name: value` adds one beside the app's;
+It holds one edit a line: `Name: value` sets a field, instead of the app's; `+Name: value` adds one beside the app's;
 `-Name` removes it. A field that frames a message or belongs to one connection cannot be edited.
 """
 

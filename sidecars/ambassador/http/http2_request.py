@@ -134,7 +134,7 @@ def length_of(head: RequestHead, pieces: Sequence[bytes], trailers: Sequence[Fie
 
 
 def _repetition(fields: Sequence[Field]) -> list[tuple[bytes, bytes]]:
-    """Return what `request_head.is_repeatable` asks for: preconditions as (b"", value), and keys."""
+    """Return the fields that `request_head.is_repeatable` asks for: preconditions as (b"", value), and keys."""
     found: list[tuple[bytes, bytes]] = []
     for field in fields:
         name = field.name

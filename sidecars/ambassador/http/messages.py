@@ -1,4 +1,4 @@
-"""Requests and responses as the rest of the ambassador knows them, whatever protocol they came in. No I/O.
+"""Requests and responses as the rest of the ambassador knows them, in any protocol. No I/O.
 
 A message has one class for each protocol in which it may come. Each can be written in both protocols, and all that the
 strictest of them forbids was refused when it was parsed.
@@ -58,7 +58,7 @@ class Request(ABC):
 
     @abstractmethod
     def announce(self, length: int) -> None:
-        """Announce a body of this length in bytes to the upstream, whatever the app has announced.
+        """Announce a body of this length in bytes to the upstream, instead of the length that the app has announced.
 
         If `expects_continue` is False, nothing is said of an `Expect` that the app has sent, either.
         """

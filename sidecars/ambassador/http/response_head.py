@@ -64,7 +64,7 @@ class Http1Response(Response):
 
     @property
     def is_sent_chunked(self) -> bool:
-        """True if a client of HTTP/1.1 gets the body in chunks, in whatever form it comes."""
+        """True if a client of HTTP/1.1 gets the body in chunks, in any form."""
         return self.chunked or (self.length == UNTIL_CLOSE and not self.has_no_body)
 
     def finish(self) -> None:

@@ -14,7 +14,7 @@ Modules in the order in which bytes pass them:
   class that it calls.
 - `huffman`, `decoder`: HPACK from the peer. `encoder`: HPACK to the peer, without any state.
 - `fields`: one field with its check and its re-encoded forms. `heads`: the fields of a message together.
-- `grpc`: gRPC's rules: deadlines, statuses, what an outcome tells, health checks. It knows no connection.
+- `grpc`: gRPC's rules: deadlines, statuses, outcomes for the balancer, health checks. It knows no connection.
 
 Broken framing raises `frames.ProtocolError`: the connection ends with GOAWAY. A malformed message ends its stream alone
 (`heads.MalformedMessage`). No byte of a peer is passed on unchecked.

@@ -9,7 +9,7 @@ Choices that the RFC leaves open:
   While the handler pauses a stream, its bytes wait here. `keep_windows_small` lowers the window to 4 KiB.
 - The connection's window is as large as it may be, so that a stream that stands still does not stop the others.
 - Errors by which a client could make us reset its streams are errors of the connection (section 5.4.1 allows it).
-- Whatever comes for a stream that we have reset is decoded, and ignored.
+- Frames for a stream that we have reset are decoded, and ignored.
 - A window of a few bytes is served like any other: a frame of ours for a frame of the peer's.
 """
 

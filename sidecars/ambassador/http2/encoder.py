@@ -1,7 +1,7 @@
 """HPACK to the peer (RFC 7541), without any state: the static table and literals, neither a dynamic table nor Huffman.
 
-The first block of a connection begins with NO_TABLE, which sets the size of the dynamic table to 0. Whatever size the
-peer announces then needs no answer (section 4.2), and no stream that is reset or repeated can lose any state. The price
+The first block of a connection begins with NO_TABLE, which sets the size of the dynamic table to 0. No size that the
+peer announces then needs an answer (section 4.2), and no stream that is reset or repeated can lose any state. The price
 are about 200 bytes more for each request.
 """
 

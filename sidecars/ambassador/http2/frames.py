@@ -1,4 +1,4 @@
-"""Frames: cut what a peer has sent, and write ours (RFC 9113 sections 4 and 6). No I/O.
+"""Frames: cut those of a peer from its bytes, and write ours (RFC 9113 sections 4 and 6). No I/O.
 
 A frame is cut when it is whole. Since no more than 16 KiB may be in one, at most 16 KiB + 9 bytes wait here.
 """

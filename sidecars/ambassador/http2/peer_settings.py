@@ -1,4 +1,4 @@
-"""SETTINGS: what the peer has announced, and what we announce (RFC 9113 section 6.5)."""
+"""SETTINGS: those that the peer has announced, and ours (RFC 9113 section 6.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app's side of an exchange: what an exchange may do with the app, in any protocol.
+"""The app's side of an exchange: the operations of an exchange on the app, in any protocol.
 
     HTTP/1.1   the app's connection itself, since it serves one exchange at a time (`client_connection`)
     HTTP/2     one object for each stream
@@ -102,7 +102,7 @@ class AppSide(ABC):
 
     @abstractmethod
     def cut(self, cause: Cause) -> None:
-        """End a response that has begun so that the app cannot take what it has for a whole one, and leave."""
+        """End a response that has begun so that the app cannot take its part for a whole one, and leave."""
 
     @abstractmethod
     def reset(self) -> None:

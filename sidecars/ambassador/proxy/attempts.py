@@ -33,9 +33,8 @@ from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.messages import Request, Response
 from sidecars.ambassador.proxy import retry
 from sidecars.ambassador.proxy.app_side import AppSide
-from sidecars.ambassador.proxy.request_body import RequestBody
 from sidecars.ambassador.upstream.upstream import Upstream
-from sidecars.ambassador.upstream.upstream_side import BodyCopy, ConnectionWaiter, Hedge, ResponseReceiver, UpstreamSide
+from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter, Hedge, Notes, ResponseReceiver, UpstreamSide
 
 monotonic: Final = time.monotonic
 
@@ -46,7 +45,6 @@ class AttemptingExchange(ConnectionWaiter):
     # Defaults that most exchanges keep stand on the class: they cost nothing.
     over = False
     deadline = 0.0  # when nobody wants its response any more; 0 if it has no deadline
-    body: RequestBody | None = None  # None if the request has none
     connection: UpstreamSide | None = None
     endpoint: Endpoint | None = None
     retries = 0  # attempts that were counted as retries
@@ -55,9 +53,8 @@ class AttemptingExchange(ConnectionWaiter):
     label = ""  # the endpoint of the current attempt, for the access log, if there is one
     hedge: Hedge | None = None  # a second attempt beside the first one, with HEDGE_AFTER
     hedged = ""  # for the access log: the outcome of the hedge
-    copy: BodyCopy | None = None  # for a mirror, if there is a body
+    notes: Notes | None = None  # what is observed of it; None if nobody observes
     is_copy = False  # True for a copy that goes to a mirror
-    _held = 0  # bytes of a large head, and behind a 101, as they count for the memory
     tried: tuple[Endpoint, ...] = ()
     _is_race_forgiven = False  # True if the race on an idle connection was lost once: no idle one is taken again
     is_on_used_connection = False  # True if the current attempt's connection had served an exchange before
@@ -68,6 +65,8 @@ class AttemptingExchange(ConnectionWaiter):
         self.upstream = upstream
         self.request = request
         self.attempt_started = now
+        if upstream.observer is not None:
+            self.notes = upstream.observer.begin(request)
 
     # -- of the whole exchange ------------------------------------------------------------------------------------
 
@@ -86,22 +85,6 @@ class AttemptingExchange(ConnectionWaiter):
     @abstractmethod
     def give_up(self, cause: Cause) -> None:
         """End with a local reply."""
-
-    # -- memory ---------------------------------------------------------------------------------------------------
-
-    def hold_head(self, size: int) -> None:
-        """Count a large head for the memory, until the end."""
-        self._held += self.upstream.memory.hold_head(size)
-
-    def release_memory(self) -> None:
-        """Hold nothing any more: the exchange is over."""
-        held, self._held = self._held, 0
-        if held:
-            self.upstream.memory.change(-held)
-        if self.body is not None:
-            self.body.drop()
-            if self.copy is not None:
-                self.copy.leave()
 
     # -- beginning ------------------------------------------------------------------------------------------------
 
@@ -169,6 +152,8 @@ class AttemptingExchange(ConnectionWaiter):
         upstream, endpoint = self.upstream, self.endpoint
         assert endpoint is not None  # noqa: S101 - an attempt has an endpoint
         is_connected = self.connection is not None
+        if self.notes is not None:
+            self.notes.fail_attempt(endpoint, self.attempt_started, cause, is_connected=is_connected)
         is_closed = cause is local_replies.CONNECTION_CLOSED
         reason = CONNECT if not is_connected else TIMEOUT if cause is local_replies.RESPONSE_TIMEOUT else RESET
         is_race = self.is_on_used_connection and is_closed
@@ -200,6 +185,17 @@ class AttemptingExchange(ConnectionWaiter):
         self._begin_after(0.0 if upstream.has_untried(self.tried) else self._pause())
 
     def accept(self, response: Response, now: float) -> bool:
+        notes = self.notes
+        if notes is None:
+            return self._accept(response, now)
+        failed = len(self.failures)
+        notes.accept(self.endpoint, response)
+        is_accepted = self._accept(response, now)
+        if not is_accepted and len(self.failures) > failed:
+            notes.refuse(self.failures[failed][1], now)
+        return is_accepted
+
+    def _accept(self, response: Response, now: float) -> bool:
         """Report the response's status to the balancer; return False if another attempt is made instead of it."""
         endpoint, status = self.endpoint, response.status
         if endpoint is None:
@@ -265,6 +261,8 @@ class AttemptingExchange(ConnectionWaiter):
             balancer.on_failure(endpoint, self.attempt_started, now, cause.text)
         else:
             balancer.on_inconclusive(endpoint, now)
+        if self.notes is not None:
+            self.notes.fail_attempt(endpoint, self.attempt_started, cause, is_connected=self.connection is not None)
         self.failures += ((endpoint.label, cause),)
         self.leave_attempt()
         return cause

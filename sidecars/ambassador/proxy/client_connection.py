@@ -169,8 +169,6 @@ class ClientConnection(RequestBuffer):
             from sidecars.ambassador.proxy.routed.beginning import http1_exchange  # noqa: PLC0415 - only with routes
 
             exchange = self.exchange = http1_exchange(self, self.upstream, request, data, head)
-        elif self.upstream.observe is not None:
-            exchange = self.exchange = self.upstream.observe(self, self.upstream, request, None)
         else:
             exchange = self.exchange = Exchange(self, self.upstream, request)
         if head > LARGE_HEAD:

@@ -24,42 +24,38 @@ from sidecars.ambassador.http.messages import Request, Response
 from sidecars.ambassador.http2.fields import Field
 from sidecars.ambassador.proxy import timeouts
 from sidecars.ambassador.proxy.app_side import AppSide
-from sidecars.ambassador.proxy.attempts import AttemptingExchange
-from sidecars.ambassador.proxy.request_body import RequestBody
+from sidecars.ambassador.proxy.sending import SendingExchange
 from sidecars.ambassador.proxy.tunnel import splice
 from sidecars.ambassador.upstream.upstream import Upstream
-from sidecars.ambassador.upstream.upstream_side import ResponseReceiver, UpstreamSide
 
 GONE: Final = 499  # nginx's status: the client closed before it had its response
 
 monotonic: Final = time.monotonic
 
 
-class Exchange(AttemptingExchange):
+class Exchange(SendingExchange):
     """A request on its way to an endpoint, and its response on the way back. Its client's connection owns it."""
 
     # Defaults that most exchanges keep stand on the class: they cost nothing.
     status = 0  # of a response that streams through, once its head has been passed on; 0 before
     _response_state = ""  # of such a response
-    attempt_lines = b""  # field lines of the current attempt alone, each behind a CR LF (`observed`)
     response_at = 0.0  # the time when it was passed on, for the access log, if there is one
     _is_started = False  # True while admission counts it
-    _is_blocked = False  # True if the upstream does not take more of the request at present
+    refusal: Cause | None = None  # the local reply to a request that no upstream gets (`routed`)
     _agreed: tuple[Response, bytes] | None = None  # a 101 before the end of the request, and the bytes behind it
     _is_continued = False  # True if the client has been told to continue
 
     def __init__(self, client: AppSide, upstream: Upstream, request: Request) -> None:
         now = monotonic()
         super().__init__(client, upstream, request, now)
-        self.started = now
         if upstream.deadline_field is not None:
             self.deadline = upstream.deadline_field.deadline(request, now)
-        self.progress: timeouts.Progress = timeouts.Progress(now)
-        if request.length:
-            self.body = RequestBody(upstream.settings.retry_buffer, upstream.memory)
 
     def start(self, now: float) -> None:
         """Begin the first attempt: admission has let it pass."""
+        if self.refusal is not None:  # there is nothing to wait for
+            self.give_up(self.refusal)
+            return
         self._is_started = True
         self.attempt_started = now  # the time in the admission queue does not count for the endpoint
         self.progress.restart(now)
@@ -69,74 +65,15 @@ class Exchange(AttemptingExchange):
             self.upstream.companion.on_start(self, now)
         self.begin_attempt()
 
-    # -- the request ----------------------------------------------------------------------------------------------
-
-    @property
-    def is_complete(self) -> bool:
-        """True if all of the request has come."""
-        return self.body is None or self.body.is_complete
-
-    def is_held(self) -> bool:
-        return self.body is None or self.body.held is not None
-
-    def send(self, connection: UpstreamSide, receiver: ResponseReceiver) -> None:
-        upstream = self.upstream
-        authority = (self.request.host if upstream.preserves_host else None) or connection.endpoint.host
-        credentials = upstream.lines_of(self.request, self.deadline, self.started) + self.attempt_lines
-        if upstream.identity is not None:
-            connection = upstream.identity.carry(self, connection, authority)
-            credentials += upstream.identity.line
-        body = self.body
-        if body is None:
-            connection.begin(receiver, authority, credentials, (), 0, (), done=True)
-            return
-        held: Sequence[bytes] = body.held or ()
-        connection.begin(receiver, authority, credentials, held, body.size, body.trailers, done=body.is_complete)
-        if held:
-            body.note_written(repeatable=self.request.idempotent or connection.tells_unprocessed)
-            self.client.read_on()
-
-    def feed(self, pieces: Sequence[bytes], trailers: Sequence[Field], *, done: bool) -> None:
-        """Take more of the request's body; `done` is True if that was all."""
-        body = self.body
-        assert body is not None  # noqa: S101 - a request that is fed has a body
-        body.add(pieces, trailers, done=done)
-        if self.copy is not None:
-            self.copy.add(pieces, trailers, done=done)
-        if done or pieces:
-            self.progress.note()
-            connection = self.connection
-            if connection is not None:
-                connection.send(pieces, body.added, trailers, done=done)
-                body.note_written(repeatable=True)
-            elif self.holds:
-                self.begin_after_wait()
-        if done and self._agreed is not None:
-            self._switch(*self._agreed)
-
-    @property
-    def takes_no_more(self) -> bool:
-        """True if the client should not be read: the upstream is behind, or there is no connection yet."""
-        waits = self.body is not None and self.body.is_too_large and self.connection is None
-        return self._is_blocked or waits
-
-    def block(self) -> None:
-        self._is_blocked = True
-        self.client.read_on()
-
-    def unblock(self) -> None:
-        self._is_blocked = False
-        self.progress.note()
-        self.client.read_on()
+    # -- the response ---------------------------------------------------------------------------------------------
 
     def on_attempt_end(self) -> None:
-        self.progress.forget_connection()
         self._agreed = None
-        if self._is_blocked:
-            self._is_blocked = False
-            self.client.read_on()
+        super().on_attempt_end()
 
-    # -- the response ---------------------------------------------------------------------------------------------
+    def on_request_end(self) -> None:
+        if self._agreed is not None:
+            self._switch(*self._agreed)
 
     def release(self) -> bool:
         self.release_attempt()
@@ -161,6 +98,8 @@ class Exchange(AttemptingExchange):
         client = self.client
         if client.has_left():
             return
+        if self.notes is not None:
+            self.notes.add_response((body,))
         client.respond_whole(self.request, response, body, trailers, complete=self.is_complete)
         self._finish(response.status, now)
 
@@ -178,6 +117,8 @@ class Exchange(AttemptingExchange):
     def pass_on(self, pieces: Sequence[bytes]) -> None:
         self.progress.note()
         if self.status:
+            if self.notes is not None:
+                self.notes.add_response(pieces)
             self.client.pass_on(pieces)
 
     def end(self, trailers: Sequence[Field], now: float) -> None:
@@ -288,7 +229,7 @@ class Exchange(AttemptingExchange):
         self.over = True
         self.client.reply(self.request, cause, self.failures, complete=self.is_complete)
         self.label = ""
-        self._count(cause.status, monotonic())
+        self._count(cause.status, monotonic(), cause=cause)
         self.upstream.loop.call_soon(self._finish_local_reply)
 
     def _finish_local_reply(self) -> None:
@@ -296,11 +237,11 @@ class Exchange(AttemptingExchange):
             self.client.finish(monotonic())
 
     def cut(self, cause: Cause) -> None:
-        """End because the response, which had begun, broke off: what the app gets must break off, too."""
+        """End because the response, which had begun, broke off: the app's response must break off, too."""
         self.over = True
         self.leave_attempt()
         self.upstream.counters.count_error("http_response_incomplete")
-        self._count(self.status, monotonic(), whole=False)
+        self._count(self.status, monotonic(), whole=False, cause=cause)
         self.client.cut(cause)
 
     def abandon(self, status: int) -> None:
@@ -332,19 +273,22 @@ class Exchange(AttemptingExchange):
             self.release_memory()
             self.leave_attempt()
             if self._is_started:
-                self._count(local_replies.DEFECT.status, monotonic(), whole=False)
+                self._count(local_replies.DEFECT.status, monotonic(), whole=False, cause=local_replies.DEFECT)
             if self.client.serves(self):
                 self.client.reset()
 
-    def _count(self, status: int, now: float, *, whole: bool = True) -> None:
+    def _count(self, status: int, now: float, *, whole: bool = True, cause: Cause | None = None) -> None:
+        """Count and log the end. `cause`: of a local reply, or of a response that broke off."""
         upstream = self.upstream
         self.release_memory()
         if self._is_started:
             self._is_started = False
             upstream.admission.count_end(streams=self.status != 0)
         upstream.counters.count_response(status, now - self.started)
-        if upstream.access_log is not None:
-            try:
+        try:
+            if upstream.access_log is not None:
                 upstream.access_log.request(self, status, now, whole=whole)
-            except Exception as error:  # noqa: BLE001 - a log line is no reason to hold back a response
-                upstream.defects.note(error)
+            if self.notes is not None:
+                self.notes.end(self, status, now, cause, whole=whole)
+        except Exception as error:  # noqa: BLE001 - notes and log lines are no reason to hold back a response
+            upstream.defects.note(error)

@@ -33,7 +33,7 @@ from sidecars.ambassador.http2.heads import RequestHead, ResponseHead
 from sidecars.ambassador.http2.streams import Stream
 from sidecars.ambassador.http2.work_limits import STREAMS_EACH
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
-from sidecars.ambassador.proxy.grpc.call import GrpcCall
+from sidecars.ambassador.proxy.grpc.call import new_exchange
 from sidecars.ambassador.proxy.http2_stream import Http2Stream
 from sidecars.ambassador.proxy.http2_transport import DRAIN_PING, SPARE, Http2Transport, side_of
 from sidecars.ambassador.upstream.buffer_memory import LARGE_HEAD
@@ -81,12 +81,7 @@ class Http2Connection(Http2Transport):
             from sidecars.ambassador.proxy.routed.beginning import http2_exchange  # noqa: PLC0415 - only with routes
 
             return http2_exchange(side, upstream, head, length)
-        request = Http2Request(head, upstream.request_parser.edits, length)
-        if upstream.observe is not None:
-            observed: Exchange = upstream.observe(side, upstream, request, None)
-            return observed
-        make = GrpcCall if request.is_grpc else Exchange
-        return make(side, upstream, request)
+        return new_exchange(side, upstream, Http2Request(head, upstream.request_parser.edits, length))
 
     def on_rejected(self, stream: Stream, status: int, reason: str, content_type: bytes) -> None:
         upstream = self.upstream

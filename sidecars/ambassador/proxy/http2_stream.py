@@ -1,7 +1,7 @@
 """One stream of an app's connection of HTTP/2: the app's side of one exchange.
 
-The core of the connection (`http2`) writes its frames. What it cannot send yet, for want of a window or since the
-transport is full, waits there; then the response is not read on.
+The core of the connection (`http2`) writes its frames. Bytes that it cannot send yet, for want of a window or since the
+transport is full, wait there; then the response is not read on.
 
     from       event                                          to
     serving    the response is handed to the core             finished; gone if the core has sent all of it

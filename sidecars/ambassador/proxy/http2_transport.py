@@ -284,7 +284,7 @@ class Http2Transport(StreamCarrier):
     # -- ends -----------------------------------------------------------------------------------------------------
 
     def _end_soon(self) -> None:
-        """End the connection if it has no stream, after what is under way in this turn."""
+        """End the connection if it has no stream, at the end of this turn of the loop."""
         if not self.sides:
             self.upstream.loop.call_soon(self._end_if_unused)
 

@@ -15,7 +15,7 @@ class RequestBody:
     has been written for a method that must not be repeated. Only while all of it is held can the request be sent again.
     """
 
-    __slots__ = ("_counted", "_limit", "_memory", "added", "held", "is_complete", "size", "trailers")
+    __slots__ = ("_counted", "_limit", "_memory", "added", "held", "is_complete", "size", "total", "trailers")
 
     def __init__(self, limit: int, memory: BufferMemory) -> None:
         """More than `limit` bytes are not held once they are written."""
@@ -25,12 +25,14 @@ class RequestBody:
         self.held: list[bytes] | None = []
         self.size = 0  # bytes that were held, at the most
         self.added = 0  # bytes that were added last
+        self.total = 0  # bytes that have come, held or not
         self.is_complete = False
         self.trailers: Sequence[Field] = ()  # once it is complete
 
     def add(self, pieces: Sequence[bytes], trailers: Sequence[Field], *, done: bool) -> None:
         """Add pieces that have come. `done` is True if that was all of the body, which ends with these trailers."""
         self.added = sum(map(len, pieces))
+        self.total += self.added
         if done:
             self.is_complete = True
             self.trailers = trailers

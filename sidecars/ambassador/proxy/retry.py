@@ -3,7 +3,7 @@
 RFC 9110 section 9.2.2: a proxy must not repeat a non-idempotent request on its own account. So a failed attempt is
 repeated if
 
-- nothing of the request was written (the connection did not open), whatever its method; or
+- nothing of the request was written (the connection did not open), with any method; or
 - it is idempotent, no byte of a final response has been passed on, and all of the request is still held;
 
 and if RETRY_ON names the way in which it failed. PUT and DELETE with a precondition do not count as idempotent, since
@@ -19,8 +19,8 @@ even RETRIES=0 never shows the race to the app. A non-idempotent request avoids 
 was at work a moment ago.
 
 An attempt that the endpoint has provably not processed (`Cause.unprocessed`) is repeated at once on another endpoint,
-whatever the method and RETRY_ON say, for at most three endpoints. It counts neither as a retry nor for the budget, and
-the endpoint is not blamed. The proofs, all of HTTP/2 (RFC 9113 sections 6.8 and 8.7, gRFC A6):
+with any method and RETRY_ON, for at most three endpoints. It counts neither as a retry nor for the budget, and the
+endpoint is not blamed. The proofs, all of HTTP/2 (RFC 9113 sections 6.8 and 8.7, gRFC A6):
 
     what happened                                                       repeated
     RST_STREAM with REFUSED_STREAM                                      at once, any method

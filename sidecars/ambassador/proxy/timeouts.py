@@ -14,7 +14,7 @@ A connection of the app (`client_connection`):
     lingers after its last response           2 s
     closed by the app during an exchange      at once, the next tick at the latest (`disconnects`)
 
-A connection of the app that speaks HTTP/2 (`http2_connection`), beside what its streams' exchanges have:
+A connection of the app that speaks HTTP/2 (`http2_connection`), beside those of its streams' exchanges:
 
     has no stream                             IDLE_TIMEOUT: GOAWAY, and it is closed
     in the preface, or in a stream's head     IDLE_TIMEOUT: GOAWAY, and it is closed
@@ -48,7 +48,7 @@ A connection to an endpoint, of HTTP:
     serves an exchange                        with the exchange's attempt
     idle                                      IDLE_TIMEOUT, or less if the upstream's Keep-Alive asks for it
 
-A tunnel (`tunnel`, `tcp_connection`):
+A tunnel (`tunnel`, `tcp`):
 
     waits for the first answer of DNS         TIMEOUT
     looks for an endpoint                     CONNECT_TIMEOUT for each attempt; none begins after TIMEOUT

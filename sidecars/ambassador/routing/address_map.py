@@ -22,7 +22,7 @@ class AddressMap:
 
     - `base`: the path in UPSTREAM, without a slash at its end; b"" for none.
     - `prefix`: the path of the route if it is stripped, else b"".
-    - `rewrites`: what is rewritten in responses (`response_addresses`).
+    - `rewrites`: the kinds of addresses that are rewritten in responses (`response_addresses`).
     - `origins`: the origins of the upstream (`http://orders.shop:8080`), as `origin` returns them.
     """
 
@@ -45,7 +45,7 @@ class AddressMap:
         return b"%b%b%b" % (self.base + rest or b"/", mark, query)
 
     def leaves_two_slashes(self, path: bytes) -> bool:
-        """Return True if what is sent for this path would begin like an authority, which the app has not sent."""
+        """Return True if the target of this path would begin like an authority, which the app has not sent."""
         return bool(self.prefix) and not self.base and self._behind_prefix(path).startswith(_UNSAFE_STARTS)
 
     def _behind_prefix(self, path: bytes) -> bytes:

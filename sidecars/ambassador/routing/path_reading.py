@@ -3,7 +3,7 @@ r"""Read a path before a route is decided by it, or it is put under a base. No I
 A path is sent on as it came, and the server behind reads it by its own rules. So a path that two readers could take for
 two places must not choose an upstream, or pass a base. There are two readings:
 
-    by the RFC   percent-encoded unreserved characters are what they stand for (RFC 3986 section 6.2.2.2), and nothing
+    by the RFC   percent-encoded unreserved characters are decoded (RFC 3986 section 6.2.2.2), and nothing
                  else: `%2F` is no slash, `//` is an empty segment, `;v=1` is a part of its segment
     leniently    all percent-encodings are decoded until none is left (`%252e`, `%25%32%65`), `%u002e` and overlong
                  UTF-8 (`%c0%ae`) too; `\` is a slash, empty segments vanish, and a segment ends before its `;`, or

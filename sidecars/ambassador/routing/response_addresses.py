@@ -6,7 +6,7 @@
                                           cookie is for the host that the app has asked
 
 An address keeps its form: a path stays a path, and a URL stays one, with the host that the app has asked for. All else
-is left as it is: URLs of other origins, relative paths, paths outside the base, and what is malformed.
+is left as it is: URLs of other origins, relative paths, paths outside the base, and malformed addresses.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
     /orders header:x-tenant=blue    all of several conditions
     /orders, host=orders.local      one of several rules
 
-The most specific rule decides, whatever the order of the settings is (`RouteRule.rank`).
+The most specific rule decides, in any order of the settings (`RouteRule.rank`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ Rank = tuple[bool, int, int, int]
 
 
 def shares(sizes: Mapping[str, int], most: int = MOST) -> dict[str, int]:
-    """Divide `most` places among upstreams with so many endpoints: what one does not need is for the others."""
+    """Divide `most` places among upstreams with so many endpoints. Places that one does not need go to others."""
     found: dict[str, int] = {}
     left = most
     for position, name in enumerate(sorted(sizes, key=lambda name: sizes[name])):

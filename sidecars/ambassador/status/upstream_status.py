@@ -133,7 +133,7 @@ def _upstream(watch: UpstreamWatch, now: float, most: int) -> dict[str, Any]:
 
 
 def _http(upstream: Upstream) -> dict[str, Any]:
-    """Return what only an upstream of HTTP has. Its latency is from a request's head to its response's end."""
+    """Return the members of an upstream of HTTP alone. Its latency is from a request's head to its response's end."""
     responses: dict[str, int] = {f"{digit}xx": 0 for digit in range(2, 6)}
     for code, count in upstream.counters.codes:
         name = f"{code // 100}xx"
@@ -150,7 +150,7 @@ def _http(upstream: Upstream) -> dict[str, Any]:
 
 
 def _tcp(endpoints: Collection[Endpoint]) -> dict[str, Any]:
-    """Return what only an upstream of TCP has. Its latency is the time until a connection to an endpoint is open."""
+    """Return the members of an upstream of TCP alone. Its latency is the time until a connection is open."""
     latencies = [0] * (len(BOUNDS) + 1)
     for endpoint in endpoints:
         latencies = [total + count for total, count in zip(latencies, endpoint.latencies, strict=True)]
@@ -183,7 +183,7 @@ def _target(
 
 
 def _api(target: DnsTarget, now: float) -> dict[str, Any]:
-    """Return what the API server tells of a `k8s://` target."""
+    """Return the members of a `k8s://` target about the API server."""
     api = target.api or ApiState()
     return {
         "source": target.source,

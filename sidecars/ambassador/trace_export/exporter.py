@@ -5,7 +5,7 @@ is sent again after 429, 502, 503, 504 and failures of the connection: after a R
 a pause that doubles from one second to thirty, with jitter. Any other status refuses the batch: it is counted and not
 sent again.
 
-At the end there is no pause any more: what waits is sent within two seconds, or counted as refused.
+At the end there is no pause any more: the spans that wait are sent within two seconds, or counted as refused.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class SpanExporter:
         self._pause = _FIRST_PAUSE
 
     async def run(self) -> None:
-        """Send what waits, until `finish` is called and everything is sent, or cannot be."""
+        """Send the spans that wait, until `finish` is called and everything is sent, or cannot be."""
         while not self._stopping.is_set() or self.queue.held:
             if not self.queue.held:
                 self._waiting.clear()
@@ -80,7 +80,7 @@ class SpanExporter:
         self._collector.close()
 
     async def finish(self, running: asyncio.Task[None]) -> None:
-        """Let `run`, which is this task, send what waits and end, within two seconds. What is left is counted."""
+        """Let `run`, this task, send the spans that wait and end, within two seconds. Count those that are left."""
         self._stopping.set()
         await asyncio.wait({running}, timeout=_AT_THE_END)
         running.cancel()
@@ -204,7 +204,7 @@ class _Collector:
 
 
 def _resource(settings: Settings) -> dict[str, str]:
-    """Return what tells where the spans come from."""
+    """Return the resource: where the spans come from."""
     pod = {
         "k8s.pod.name": settings.pod_name,
         "k8s.namespace.name": settings.pod_namespace,

@@ -48,7 +48,7 @@ class Transport(Protocol):
 
 
 def reset(transport: Transport) -> None:
-    """Close with a TCP reset: drop what the peer has not taken, so that it cannot take this for an orderly end."""
+    """Close with a TCP reset: drop the bytes that the peer has not taken. It cannot take this for an orderly end."""
     with contextlib.suppress(OSError, AttributeError):
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
     transport.abort()

@@ -27,7 +27,7 @@ def set_keepalive(own: socket.socket | None, seconds: float) -> None:
     """Let the kernel probe the peer of this socket after this many seconds of silence; 0: never.
 
     Three probes follow at intervals of a third of that time, at least 1 s, which is also the kernel's unit: a peer that
-    is gone is noticed after twice the time. Connections that a listening socket accepts inherit what is set on it. A
+    is gone is noticed after twice the time. Connections that a listening socket accepts inherit its options. A
     socket of another protocol, such as a unix socket, needs no probes and is not changed.
     """
     if not seconds or own is None or own.family not in (socket.AF_INET, socket.AF_INET6):

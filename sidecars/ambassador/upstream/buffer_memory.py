@@ -1,7 +1,8 @@
-"""The budget of buffered bytes of the whole process: what peers have sent, and other peers have not taken. No I/O.
+"""The budget of buffered bytes of the whole process: bytes that peers have sent, and other peers have not taken. No
+I/O.
 
 A limit for each connection, times the number of connections, is more than the memory of a container: 4,096 connections
-with 314 KiB in either direction are 2.5 GiB. So the sum has a limit of its own, `BUFFER_MEMORY`. What counts:
+with 314 KiB in either direction are 2.5 GiB. So the sum has a limit of its own, `BUFFER_MEMORY`. These bytes count:
 
     the bytes that were written and that the app, an endpoint, or a tunnel's end does not take
     the part of a request's body that is kept for a retry, or until a connection is open

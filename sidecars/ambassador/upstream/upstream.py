@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sidecars.ambassador.admission.admission_queue import AdmissionQueue
 from sidecars.ambassador.admission.making import make_deadline_field, make_limits
@@ -33,7 +33,7 @@ from sidecars.ambassador.upstream.client_registry import ClientRegistry
 from sidecars.ambassador.upstream.connection_pool import ConnectionPool
 from sidecars.ambassador.upstream.counters import Counters
 from sidecars.ambassador.upstream.retry_budget import RetryBudget
-from sidecars.ambassador.upstream.upstream_side import Companion, Identity
+from sidecars.ambassador.upstream.upstream_side import Companion, Identity, Observer
 from sidecars.ambassador.upstream.write_round import WriteRound
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime import logs
@@ -53,8 +53,8 @@ class Upstream:
     """One upstream of the settings. The data path owns it; connections and exchanges use its collaborators.
 
     It is also the port on which it listens: connections of the app belong to that, and exchanges to an upstream. If
-    several upstreams share a port, the port is an object of its own, without targets: it has the app's connections, and
-    counts what concerns no upstream, and its `members` are the upstreams.
+    several upstreams share a port, the port is an object of its own, without targets: it has the app's connections,
+    counts requests that no upstream gets, and its `members` are the upstreams.
     """
 
     # The `routing.route_table.RouteTable` of the port: which member gets a request, and with which addresses. None if
@@ -118,8 +118,7 @@ class Upstream:
         self.access_log: AccessLog | None = None
         if settings.access_log != access_log.OFF:
             self.access_log = AccessLog(self.name, settings.access_log, by_fields=bool(settings.access_log_fields))
-        # Makes an exchange that is observed (`proxy.observed`); None if nobody observes.
-        self.observe: Callable[..., Any] | None = None
+        self.observer: Observer | None = None  # with TRACES, REQUEST_ID_HEADER or ACCESS_LOG_FIELDS
         self.write_round: WriteRound = WriteRound(loop.call_soon) if port is None else port.write_round
         self.memory: BufferMemory = memory or BufferMemory(_MEMORY, settings.max_header_size)
         self.limits = make_limits(settings, loop.call_soon)

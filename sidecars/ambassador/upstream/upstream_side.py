@@ -6,7 +6,9 @@
 Bodies are plain pieces here. Whoever implements `UpstreamSide` writes heads, chunks, frames and trailers in its
 protocol. mypyc calls the methods of these abstract classes directly.
 
-A `Companion` is what an upstream may have beside its exchanges (`proxy/beside`): hedges, and copies for a mirror.
+An exchange is of one kind, a class, and has *parts*, which are None unless a setting asks for them. Here are the
+abstract classes of the parts: `Hedge`, `BodyCopy`, `Notes`, and of the upstream's objects that make them or act for
+them: `Companion` (`proxy/beside`), `Observer` (`proxy/observed`), `Identity` (`proxy/identity`).
 """
 
 from __future__ import annotations
@@ -107,7 +109,7 @@ class UpstreamSide(ABC):
         *,
         done: bool,
     ) -> None:
-        """Serve this exchange from now on: send its request's head, and what of the body is there.
+        """Serve this exchange from now on: send its request's head, and its body as far as it has come.
 
         - `authority`: the value of Host, or `:authority`.
         - `credentials`: a field line (`Name: value`) behind a CR LF, b"" for none.
@@ -190,6 +192,44 @@ class BodyCopy(ABC):
         """End it, unless the body is complete: the exchange is over."""
 
 
+class Notes(ABC):
+    """The notes about one exchange, which owns them. The exchange calls them at its events; they change nothing."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def begin_attempt(self, connection: UpstreamSide, started: float) -> bytes:
+        """Note an attempt that has a connection. Return the field lines that it gets, each behind a CR LF."""
+
+    @abstractmethod
+    def fail_attempt(self, endpoint: Endpoint, started: float, cause: Cause, *, is_connected: bool) -> None:
+        """Note that an attempt has failed before its response. One that got no connection was not noted before."""
+
+    @abstractmethod
+    def accept(self, endpoint: Endpoint | None, response: Response) -> None:
+        """Note the final response of the attempt at this endpoint. If it is not passed on, `refuse` follows."""
+
+    @abstractmethod
+    def refuse(self, cause: Cause, now: float) -> None:
+        """Note that the last response was dropped for another attempt."""
+
+    @abstractmethod
+    def add_response(self, pieces: Sequence[bytes]) -> None:
+        """Count a part of the response's body."""
+
+    @abstractmethod
+    def end(self, exchange: ConnectionWaiter, status: int, now: float, cause: Cause | None, *, whole: bool) -> None:
+        """Note the end. `cause`: of a local reply, or of a response that broke off."""
+
+
+class Observer(ABC):
+    """Makes the notes about the exchanges of one upstream, which owns it."""
+
+    @abstractmethod
+    def begin(self, request: Request) -> Notes:
+        """Return the notes about an exchange that begins."""
+
+
 class Companion(ABC):
     """Work beside the exchanges of one upstream: hedges and copies. It never delays them, and ends none."""
 
@@ -207,7 +247,7 @@ class Companion(ABC):
 
     @abstractmethod
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return what was counted: for "hedges" and "copies" the numbers by their outcome."""
+        """Return the counts: for "hedges" and "copies" the numbers by their outcome."""
 
     @abstractmethod
     def status(self) -> dict[str, object]:

@@ -32,7 +32,7 @@ class WriteRound:
             self._call_soon(self._end_turn)
 
     def begin_read(self) -> None:
-        """Begin a round: what is added waits until `end_read`."""
+        """Begin a round: bytes that are added wait until `end_read`."""
         self._depth += 1
 
     def end_read(self) -> None:

@@ -1,4 +1,4 @@
-"""The plan of a worker: what the supervisor gives it on its command line. No I/O."""
+"""The plan of a worker: the part that the supervisor gives it on its command line. No I/O."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ import uvloop
 
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
 from sidecars.ambassador.proxy.client_connection import ClientConnection
-from sidecars.ambassador.proxy.tcp_connection import TcpConnection
+from sidecars.ambassador.proxy.tcp.tcp_connection import TcpConnection
 from sidecars.ambassador.proxy.tunnel import TunnelEnd
 from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.upstream.upstream import Upstream

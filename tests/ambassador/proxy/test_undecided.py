@@ -10,7 +10,7 @@ import pytest
 
 from sidecars.ambassador.balancing.outlier_ejection import PROBATION, TRIAL
 from sidecars.ambassador.proxy.client_connection import ClientConnection
-from sidecars.ambassador.proxy.tcp_connection import TcpConnection
+from sidecars.ambassador.proxy.tcp.tcp_connection import TcpConnection
 from tests.ambassador.exchanges import Pair, Wire
 from tests.ambassador.support import GET
 

@@ -36,7 +36,7 @@ ASYNC = frozenset({"asyncio", "h11", "ssl", "uvloop", "logging", "sidecars.chass
 MODES = ("sidecars.adapter.rules", "sidecars.adapter.exposition.parser", "sidecars.adapter.health")
 WAYS = (
     "sidecars.ambassador.transport.ways",
-    "sidecars.ambassador.proxy.postgres",
+    "sidecars.ambassador.proxy.tcp",
     "sidecars.ambassador.discovery.proxy_addresses",
     "sidecars.chassis.http.proxy",
 )

@@ -1,4 +1,4 @@
-"""What is checked of the settings of identity, for each upstream that has one of them."""
+"""Checks of the settings of identity, for each upstream that has one of them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def wrong(settings: CloudSettings, upstream: UpstreamSettings, of: Of) -> Iterat
 
 
 def _beside_others(upstream: UpstreamSettings, of: Of, auth: str) -> Iterator[str]:
-    """Yield what stands against it in the other settings of the upstream."""
+    """Yield the contradictions to it in the other settings of the upstream."""
     if upstream.upstream.protocol != "http":
         yield f"{auth}: {of('upstream')} is not HTTP, so there are no requests to put it in"
     if upstream.token is not None:
@@ -78,7 +78,7 @@ def in_clear(settings: CloudSettings, upstream: UpstreamSettings, of: Of) -> Ite
 
 
 def aws_scope(settings: CloudSettings, upstream: UpstreamSettings) -> tuple[str, str]:
-    """Return the service and the region that the upstream's signatures are for; "" for what must be set."""
+    """Return the service and the region that the upstream's signatures are for; "" for a part that must be set."""
     found = {aws_hosts.service_and_region(target.host) for target in upstream.upstream.targets}
     service, region = found.pop() if len(found) == 1 else ("", "")
     return (

@@ -4,7 +4,7 @@ Each request has a connection of its own: there are few, and a watch keeps its c
 new authority and another API server behind the same address are used with the next request.
 
 Bounds of a response: 32 KiB of head, pieces of at most 16 KiB, 64 MiB of body. Then a watch is resumed on another
-connection. What the peer sends is read no faster than it is used.
+connection. The response is read no faster than it is used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TURN: Final = 64  # events of a response before the event loop serves others
 
 
 class ConnectionBroke(ApiFailed):
-    """The connection broke, or what came is not HTTP/1.1."""
+    """The connection broke, or the response is not HTTP/1.1."""
 
 
 class ApiClient:

@@ -1,6 +1,6 @@
 """JSON documents of the API server: of bounded size, and in the lines of a watch. No I/O.
 
-The API server is trusted to name endpoints, and yet a broken one, or whatever answers in its place, must not fill the
+The API server is trusted to name endpoints, and yet a broken one, or another program in its place, must not fill the
 memory. So a document has a limit of bytes and one of values, which is checked before anything is parsed: two megabytes
 of `[[],[],…` would become a hundred.
 """

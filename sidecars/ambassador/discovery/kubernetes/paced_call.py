@@ -43,7 +43,7 @@ class PacedCall:
             self._run()
 
     def cancel(self) -> None:
-        """Forget what was asked for."""
+        """Forget the call that was asked for."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

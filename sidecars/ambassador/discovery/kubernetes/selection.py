@@ -34,7 +34,7 @@ Key = tuple[str, int]  # an address and a port
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked of a Service: a port by its number, or by its name if that is 0, and how to choose."""
+    """The wanted part of a Service: a port by its number, or by its name if that is 0, and how to choose."""
 
     service: str  # for sentences
     port: int

@@ -1,4 +1,4 @@
-"""Follow the EndpointSlices of one Service: list them, watch them, and go on after whatever happens.
+"""Follow the EndpointSlices of one Service: list them, watch them, and go on after any error.
 
     ┌──▶ list ──▶ watch ──┬── it ended, or the connection broke ──▶ watch, from the last resource version
     │                     ├── it brought nothing, three times ──▶ list
@@ -71,7 +71,7 @@ class SliceListener(Protocol):
         """Note that the slices are followed: a watch has begun."""
 
     def on_api_failure(self, reason: str) -> None:
-        """Note that they are not followed at present. What is known stays."""
+        """Note that they are not followed at present. The known endpoints stay."""
 
     def on_defect(self, error: Exception) -> None:
         """Count and log an unexpected exception."""

@@ -22,7 +22,7 @@ def follow(
     target: DnsTarget,
     resolver: Resolver,
 ) -> list[Coroutine[Any, Any, None]]:
-    """Return what has to run, each until it is cancelled. `environ` tells where the API server is."""
+    """Return the coroutines to run, each until it is cancelled. `environ` tells where the API server is."""
     host = target.target.host
     wanted = Wanted(
         host,

@@ -1,4 +1,4 @@
-"""What happens beside the exchanges of an upstream: hedges, and copies for a mirror. Loaded only where a setting asks.
+"""Work beside the exchanges of an upstream: hedges, and copies for a mirror. Loaded only where a setting asks.
 
     exchange ── on_start ──▶ companions    one object for each upstream, its `companion`
                                  |

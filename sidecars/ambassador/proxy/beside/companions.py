@@ -13,7 +13,7 @@ from sidecars.ambassador.upstream.upstream_side import Companion, ConnectionWait
 
 
 class Companions(Companion):
-    """What happens beside the exchanges of one upstream, which owns it."""
+    """The hedges and copies of one upstream, which owns it."""
 
     def __init__(self, upstream: Upstream, hedging: Hedging | None, mirror: Mirror | None) -> None:
         self._upstream = upstream

@@ -1,11 +1,11 @@
-"""The copy of a request for a mirror, whatever protocol the request came in. No I/O.
+"""The copy of a request for a mirror, in any protocol. No I/O.
 
 It has the fields that the app's upstream gets, with these differences:
 
-- what HEADERS of the app's upstream adds is taken out: it may be a credential for that upstream alone. Its TOKEN and
-  other credentials were never among these fields: the attempt writes them;
-- what the app's upstream keeps aside, since it writes it anew for each attempt (`traceparent`, a request id, a
-  deadline), is in it as the app has sent it, or is kept aside for the mirror's upstream;
+- fields that HEADERS of the app's upstream adds are taken out: one may be a credential for that upstream alone. Its
+  TOKEN and other credentials were never among these fields: the attempt writes them;
+- fields that the app's upstream writes anew for each attempt (`traceparent`, a request id, a deadline) are in it as the
+  app has sent them, or are kept aside for the mirror's upstream;
 - HEADERS of the mirror's upstream are applied, and its own credentials are sent;
 - no `Expect`: the whole body is there; no Upgrade: such a request is not copied;
 - a mark (MIRROR_MARK), so that the receiver knows: a field, or Envoy's `-shadow` behind the name in its host.

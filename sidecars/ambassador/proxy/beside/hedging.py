@@ -11,7 +11,7 @@ unless one of these holds at that time:
     the upstream is in panic, or has no other endpoint that is ready
     half of the retry budget is spent, or MOST_HEDGES (of fewer MAX_CONNECTIONS: as many as these) are under way
 
-So hedges add no more than half of the retry budget to the load, whatever the response times do. With `p95` the time is
+So hedges add no more than half of the retry budget to the load, at any response times. With `p95` the time is
 the estimate of `LatencyQuantile`. The first attempt counts for it with the time of its response, or with the time
 after which its hedge has won or the app has left: that is more than the estimate, so it counts on the right side. If
 all endpoints become slow, the estimate follows, and there are few hedges.

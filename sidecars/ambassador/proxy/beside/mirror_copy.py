@@ -26,7 +26,7 @@ from sidecars.ambassador.http2.fields import Field
 from sidecars.ambassador.proxy.app_side import AppSide
 from sidecars.ambassador.proxy.beside.copied_request import CopiedRequest, CopyRules
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
-from sidecars.ambassador.proxy.grpc.call import GrpcCall
+from sidecars.ambassador.proxy.grpc.call import new_exchange
 from sidecars.ambassador.proxy.request_body import RequestBody
 from sidecars.ambassador.proxy.tunnel import Handover
 from sidecars.ambassador.upstream.access_log import Failures
@@ -108,7 +108,7 @@ class MirrorCopy(AppSide):
             self.drop(UNFINISHED)
 
     def send_soon(self) -> None:
-        """Send it in the next turn of the loop: what it was copied from goes first."""
+        """Send it in the next turn of the loop: the original goes first."""
         self._waits = True
         self._owner.other.loop.call_soon(self._send)
 
@@ -126,7 +126,7 @@ class MirrorCopy(AppSide):
             request = CopiedRequest(self._request, owner.rules)
             if body is not None and request.length != CHUNKED:  # what was signed in chunks was announced with them
                 request.announce(body.size)
-            exchange = self.exchange = self._new_exchange(request)
+            exchange = self.exchange = new_exchange(self, other, request)
             exchange.is_copy = True
             if body is not None:
                 held, trailers = body.held or [], body.trailers
@@ -138,13 +138,6 @@ class MirrorCopy(AppSide):
                 exchange.start(exchange.started)
         except Exception as error:  # noqa: BLE001 - it ends no more than this copy
             self._fail(error)
-
-    def _new_exchange(self, request: Request) -> Exchange:
-        other = self._owner.other
-        if other.observe is not None:
-            observed: Exchange = other.observe(self, other, request, None)
-            return observed
-        return GrpcCall(self, other, request) if request.is_grpc else Exchange(self, other, request)
 
     def _fail(self, error: Exception) -> None:
         exchange = self.exchange

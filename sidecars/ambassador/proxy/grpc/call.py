@@ -1,7 +1,7 @@
 """One call of gRPC: an exchange whose time, repeats, outcome and end follow gRPC's rules (`http2.grpc`).
 
     time       `grpc-timeout` is the deadline, from the head of the request on, over all attempts; each attempt is told
-               what is left. Without it a call has no total limit, and its streams may be quiet for days
+    the rest of it. Without it a call has no total limit, and its streams may be quiet for days
     repeats    by the status that an endpoint answers before any message (GRPC_RETRY_ON), after the pause that it asks
                for (`grpc-retry-pushback-ms`); calls of the methods in GRPC_IDEMPOTENT after a failure, too
     outcome    the status at the end of the response tells of the endpoint, the time to its head is its latency
@@ -41,6 +41,11 @@ _JITTER: Final = 0.2  # of MAX_STREAM_AGE, so that streams that began together d
 monotonic: Final = time.monotonic
 
 
+def new_exchange(client: AppSide, upstream: Upstream, request: Request) -> Exchange:
+    """Return the exchange of a request, of the kind that its rules need: a call of gRPC, or any other one."""
+    return GrpcCall(client, upstream, request) if request.is_grpc else Exchange(client, upstream, request)
+
+
 class GrpcCall(Exchange):
     """One call. The stream of its app's connection owns it."""
 
@@ -74,10 +79,10 @@ class GrpcCall(Exchange):
         request.attempt_fields = fields
         super().send(connection, receiver)
 
-    def accept(self, response: Response, now: float) -> bool:
+    def _accept(self, response: Response, now: float) -> bool:
         endpoint, status = self.endpoint, response.call_status
         if endpoint is None or response.status != 200:
-            return super().accept(response, now)
+            return super()._accept(response, now)
         if status < 0:
             if self.hedge is not None:
                 self.hedge.settle(now)
@@ -206,6 +211,6 @@ class GrpcCall(Exchange):
             text = local_replies.DEADLINE.text
             self.upstream.balancer.on_failure(endpoint, self.attempt_started, monotonic(), text)
 
-    def _count(self, status: int, now: float, *, whole: bool = True) -> None:
+    def _count(self, status: int, now: float, *, whole: bool = True, cause: Cause | None = None) -> None:
         self.upstream.counters.count_call(self.outcome)
-        super()._count(status, now, whole=whole)
+        super()._count(status, now, whole=whole, cause=cause)

@@ -1,6 +1,6 @@
 """A signature of each request to an upstream (AUTH=aws), made anew for each attempt and endpoint.
 
-What is signed of a body, by AUTH_AWS_PAYLOAD:
+The hash of a body in its signature, by AUTH_AWS_PAYLOAD:
 
     the request has                    auto, signed                            unsigned
     no body                            the hash of none                        UNSIGNED-PAYLOAD
@@ -83,7 +83,7 @@ class AwsIdentity(Identity):
         return False
 
     def _may_send(self, exchange: Exchange, body: RequestBody) -> bool:
-        """Return True if what has come of the body is enough. Else the exchange waits for more, or has ended."""
+        """Return True if enough of the body has come. Else the exchange waits for more, or has ended."""
         request = exchange.request
         if self._streams and _OWN_CHUNKS(request.lines()) is not None:
             exchange.give_up(SIGNED_ALREADY)
@@ -127,7 +127,7 @@ class AwsIdentity(Identity):
         return framed
 
     def _digest(self, body: RequestBody | None, *, is_tls: bool) -> bytes:
-        """Return the hash of the body, or what stands for it."""
+        """Return the hash of the body, or the word that stands for it."""
         if self._is_unsigned:
             return UNSIGNED
         if body is None:
@@ -141,7 +141,7 @@ class AwsIdentity(Identity):
         return UNSIGNED if is_tls and not self._is_signed else CHUNKS
 
     def _frame(self, exchange: Exchange, digest: bytes) -> None:
-        """Announce the length of what is sent, which depends on the attempt."""
+        """Announce the length of the body as it is sent, which depends on the attempt."""
         request, body = exchange.request, exchange.body
         if body is None:
             return

@@ -49,7 +49,7 @@ class ChunkSigner:
         self._size: int = 0
 
     def encode(self, pieces: Sequence[bytes], *, done: bool) -> list[bytes]:
-        """Return what is to be sent of the body after these pieces; with its end if they are the last."""
+        """Return the bytes to send after these pieces of the body; with its end if they are the last."""
         found: list[bytes] = []
         for piece in pieces:
             self._kept.append(piece)

@@ -37,7 +37,7 @@ _LOG_AGAIN: Final = 60.0  # seconds between two log lines about the same upstrea
 
 
 class Credentials:
-    """What one fetch has given. The other times are those of the monotonic clock, in seconds."""
+    """The result of one fetch. The other times are those of the monotonic clock, in seconds."""
 
     __slots__ = ("ends", "keys", "line", "renew_at")
 

@@ -1,7 +1,8 @@
 """AWS Signature Version 4 of a request as it is sent, from the bytes of its parts. No I/O; the time is passed in.
 
-`sidecars.chassis.identity.aws_signature` has the rules, and signs the same way. Here is what a request a millisecond
-needs: the key of the day and the text of the second are kept, and only paths and queries that need it are encoded anew.
+`sidecars.chassis.identity.aws_signature` has the rules, and signs the same way. This one is for a request a
+millisecond: the key of the day and the text of the second are kept, and only paths and queries that need it are encoded
+anew.
 
 Signed are Host, Content-Type, Content-MD5 and all fields `X-Amz-…`, those of the app and ours. Others may be changed on
 the way, and say nothing that AWS would take from them alone. A name that comes several times is signed with all values.
@@ -106,7 +107,7 @@ class Signer:
         return added, Seed(self._key, self._date, self._scope_of_day, signature)
 
     def _tick(self, second: int) -> None:
-        """Make what depends on the second, and on the day."""
+        """Make the values that depend on the second, and on the day."""
         self._second = second
         self._date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second)).encode()
         day = self._date[:8].decode()

@@ -1,9 +1,10 @@
-"""What is seen of exchanges, where TRACES, REQUEST_ID_HEADER or ACCESS_LOG_FIELDS asks for it. Loaded for these alone.
+"""Traces, request ids and fields of the access log. Loaded where TRACES, REQUEST_ID_HEADER or ACCESS_LOG_FIELDS is set.
 
-    a request ──▶ exchanges.ObservedExchange ──▶ observer.Observer.begin ──▶ observation.Observation, the notes
-                   |  each attempt: a span id of its own, in its traceparent    |
-                   v                                                            v  at the end (ended.Ended)
-                  the endpoint          Observer.end ──┬──▶ exchange_spans ──▶ span_queue ──▶ trace_export
+    Exchange ── a new one ──▶ ExchangeObserver.begin ──▶ ExchangeNotes, its `notes`; the data in observation.Observation
+       |  its events: `upstream_side.Notes`                 |
+       |  each attempt: a span id of its own                v  at the end (ended.Ended)
+       v                              ExchangeObserver.end ──┬──▶ exchange_spans ──▶ span_queue ──▶ trace_export
+     the endpoint                                           |
                                                        ├──▶ exemplars of the histogram (upstream.counters)
                                                        └──▶ access_fields: the line of the access log
 

@@ -1,4 +1,4 @@
-"""An exchange that has ended, with its notes: what spans and log lines are made of."""
+"""An exchange that has ended, with its notes: the source of spans and log lines."""
 
 from __future__ import annotations
 

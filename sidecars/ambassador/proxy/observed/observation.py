@@ -1,4 +1,4 @@
-"""What is noted of one exchange while it lasts: its place in a trace, its attempts, its request id, its bytes.
+"""The data of the notes about one exchange: its place in a trace, its attempts, its request id, its bytes.
 
 An exchange that is not exported costs these notes and no more: nothing is encoded for it (`observer`).
 """

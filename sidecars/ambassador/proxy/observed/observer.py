@@ -1,4 +1,4 @@
-"""What is seen of the exchanges of one upstream: their notes, and at their end spans, exemplars and log lines.
+"""Observe the exchanges of one upstream: take notes at their events, and make spans, exemplars and log lines of these.
 
 begin   the context of the trace that the request came with, or a new one; its request id, or a new one
 end     exported? sampled, or (TRACES_ERRORS) an error, or (TRACES_SLOW) slow: its spans go to the queue, and its
@@ -11,24 +11,35 @@ from __future__ import annotations
 import random
 import time
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Final
 
-from sidecars.ambassador.balancing.endpoint import BOUNDS
-from sidecars.ambassador.http.messages import Request
+from sidecars.ambassador.balancing.endpoint import BOUNDS, Endpoint
+from sidecars.ambassador.http.local_replies import Cause
+from sidecars.ambassador.http.messages import Request, Response
+from sidecars.ambassador.proxy.exchange import Exchange, monotonic
+from sidecars.ambassador.proxy.grpc.call import GrpcCall
 from sidecars.ambassador.proxy.observed import exchange_spans, ids, trace_context
 from sidecars.ambassador.proxy.observed.access_fields import AccessFields
 from sidecars.ambassador.proxy.observed.ended import Ended
 from sidecars.ambassador.proxy.observed.observation import Attempt, Observation
 from sidecars.ambassador.proxy.observed.span_queue import SpanQueue
+from sidecars.ambassador.proxy.observed.spans import CALL_STATUSES
 from sidecars.ambassador.proxy.observed.trace_context import RANDOM, SAMPLED, TraceContext
 from sidecars.ambassador.upstream import access_log
 from sidecars.ambassador.upstream.upstream import Upstream
+from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter, Notes, Observer, UpstreamSide
 
 bits: Final = random.getrandbits  # S311: ids need no secrecy
 
 
-class Observer:
-    """The observer of one upstream. The data path makes it if a setting asks for it."""
+def observe(upstream: Upstream, queue: SpanQueue | None) -> None:
+    """Observe the exchanges of this upstream from now on. `queue` takes their spans, if it exports any."""
+    upstream.observer = ExchangeObserver(upstream, queue if upstream.settings.traces == "on" else None)
+
+
+class ExchangeObserver(Observer):
+    """The observer of one upstream, which owns it. The data path makes it if a setting asks for it."""
 
     def __init__(self, upstream: Upstream, queue: SpanQueue | None) -> None:
         """`queue` takes the spans; None if none are exported."""
@@ -50,8 +61,10 @@ class Observer:
 
     # -- the beginning --------------------------------------------------------------------------------------------
 
-    def begin(self, request: Request) -> Observation:
-        """Return the notes of an exchange that begins."""
+    def begin(self, request: Request) -> ExchangeNotes:
+        return ExchangeNotes(self, self._begin(request))
+
+    def _begin(self, request: Request) -> Observation:
         taken = request.taken()
         request_id = lines = b""
         if self._id_name:
@@ -104,3 +117,53 @@ class Observer:
             or (self._errors and ended.has_failed)
             or (self._slow >= 0.0 and ended.seconds >= self._slow)
         )
+
+
+class ExchangeNotes(Notes):
+    """The notes about one exchange, which owns them."""
+
+    __slots__ = ("_observer", "_seen")
+
+    def __init__(self, observer: ExchangeObserver, seen: Observation) -> None:
+        self._observer = observer
+        self._seen = seen
+
+    def begin_attempt(self, connection: UpstreamSide, started: float) -> bytes:
+        attempt = Attempt(
+            connection.endpoint, self._observer.new_span_id(), started, http2=connection.tells_unprocessed
+        )
+        return self._observer.begin_attempt(self._seen, attempt)
+
+    def fail_attempt(self, endpoint: Endpoint, started: float, cause: Cause, *, is_connected: bool) -> None:
+        if not is_connected:
+            attempt = Attempt(endpoint, self._observer.new_span_id(), started, http2=endpoint.http2)
+            self._observer.begin_attempt(self._seen, attempt)
+        failed = self._seen.of(endpoint)
+        if failed is not None:
+            failed.ended, failed.error, failed.reason = monotonic(), cause.error_type, cause.text
+
+    def accept(self, endpoint: Endpoint | None, response: Response) -> None:
+        self._seen.response = response
+        self._seen.served_by = self._seen.of(endpoint)
+
+    def refuse(self, cause: Cause, now: float) -> None:
+        response, attempt = self._seen.response, self._seen.served_by
+        self._seen.response = None
+        if attempt is None or response is None:
+            return
+        attempt.ended, attempt.status, attempt.reason = now, response.status, cause.text
+        if response.call_status > 0:
+            attempt.error = CALL_STATUSES[response.call_status].decode()
+
+    def add_response(self, pieces: Sequence[bytes]) -> None:
+        self._seen.response_bytes += sum(map(len, pieces))
+
+    def end(self, exchange: ConnectionWaiter, status: int, now: float, cause: Cause | None, *, whole: bool) -> None:
+        assert isinstance(exchange, Exchange)  # noqa: S101 - there is no other one
+        seen = self._seen
+        if cause is not None:
+            seen.error = cause.error_type
+        if exchange.body is not None:
+            seen.request_bytes = exchange.body.total
+        call_status = exchange.outcome if isinstance(exchange, GrpcCall) else -1
+        self._observer.end(Ended(exchange, seen, status, call_status, now, whole=whole))

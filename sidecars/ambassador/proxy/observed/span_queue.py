@@ -1,6 +1,7 @@
 """The spans that wait for the collector: encoded, bounded by their bytes, and counted. No I/O.
 
-The data path puts spans in, and never waits: what finds no room is dropped and counted. The exporter takes batches out.
+The data path puts spans in, and never waits: spans that find no room are dropped and counted. The exporter takes
+batches out.
 """
 
 from __future__ import annotations

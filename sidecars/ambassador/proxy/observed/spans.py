@@ -64,7 +64,7 @@ _REASON: Final = key("ambassador.reason")
 
 
 def text_attribute(name: bytes, value: bytes, longest: int = _LONGEST_TEXT) -> bytes:
-    """Return an attribute of a span whose value is a text. What is not UTF-8 is replaced."""
+    """Return an attribute of a span whose value is a text. Bytes that are not UTF-8 are replaced."""
     return b"\x4a" + _message(name + b"\x12" + _message(_text(value, longest)))
 
 

@@ -12,9 +12,8 @@ from sidecars.ambassador.http.request_head import Http1Request
 from sidecars.ambassador.http2.heads import RequestHead
 from sidecars.ambassador.proxy.app_side import AppSide
 from sidecars.ambassador.proxy.exchange import Exchange
-from sidecars.ambassador.proxy.grpc.call import GrpcCall
+from sidecars.ambassador.proxy.grpc.call import new_exchange
 from sidecars.ambassador.proxy.routed.rewriting import RewritingExchange
-from sidecars.ambassador.proxy.routed.unrouted import UnroutedCall, UnroutedExchange
 from sidecars.ambassador.routing.path_reading import PathRefused
 from sidecars.ambassador.routing.route_table import Route, RouteTable
 from sidecars.ambassador.upstream.upstream import Upstream
@@ -26,9 +25,9 @@ def http1_exchange(client: AppSide, port: Upstream, request: Http1Request, data:
     try:
         route = table.choose(request.host, request.target, request.lines() if table.needs_fields else b"")
     except PathRefused as error:
-        return UnroutedExchange(client, port, request, local_replies.path_refused(error.reason))
+        return _refused(client, port, request, local_replies.path_refused(error.reason))
     if route is None:
-        return UnroutedExchange(client, port, request, local_replies.NO_ROUTE)
+        return _refused(client, port, request, local_replies.NO_ROUTE)
     upstream = port.members[route.owner]
     parser = upstream.request_parser
     if upstream is not port and not parser.edits.is_empty:
@@ -46,26 +45,25 @@ def http2_exchange(client: AppSide, port: Upstream, head: RequestHead, length: i
     except PathRefused as error:
         cause = local_replies.path_refused(error.reason)
     if route is None:
-        request = Http2Request(head, port.request_parser.edits, length)
-        if request.is_grpc:
-            return UnroutedCall(client, port, request, cause)
-        return UnroutedExchange(client, port, request, cause)
+        return _refused(client, port, Http2Request(head, port.request_parser.edits, length), cause)
     upstream = port.members[route.owner]
     return _exchange(client, upstream, Http2Request(head, upstream.request_parser.edits, length), route)
+
+
+def _refused(client: AppSide, port: Upstream, request: Request, cause: Cause) -> Exchange:
+    """Return the exchange of a request that no upstream gets. Its port counts and logs it."""
+    exchange = new_exchange(client, port, request)
+    exchange.refusal = cause
+    return exchange
 
 
 def _exchange(client: AppSide, upstream: Upstream, request: Request, route: Route) -> Exchange:
     exchange: Exchange
     addresses = route.addresses
-    if upstream.observe is not None:
-        rewritten = addresses if addresses is not None and addresses.rewrites else None
-        exchange = upstream.observe(client, upstream, request, rewritten)
-    elif request.is_grpc:
-        exchange = GrpcCall(client, upstream, request)
-    elif addresses is not None and addresses.rewrites:
+    if addresses is not None and addresses.rewrites and not request.is_grpc:
         exchange = RewritingExchange(client, upstream, request, addresses)
     else:
-        exchange = Exchange(client, upstream, request)
+        exchange = new_exchange(client, upstream, request)
     if addresses is not None:
         request.asked = request.target
         request.target = addresses.outward(request.target)

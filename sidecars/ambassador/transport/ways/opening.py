@@ -1,6 +1,6 @@
 """A connection during its first steps: what comes is held, and given to the protocol of the connection behind them.
 
-Little is held, whatever a peer sends: a read is small, and reading pauses until it was looked at.
+Little of a peer's bytes is held: a read is small, and reading pauses until it was looked at.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Opening(asyncio.BufferedProtocol):
         return transport
 
     async def read(self) -> bytes:
-        """Return bytes of the peer, b"" at their end. What is not wanted goes back to `unread`."""
+        """Return bytes of the peer, b"" at their end. The rest goes back to `unread`."""
         if not self.unread and not self._is_lost:
             coming = self._coming = self._loop.create_future()
             self.transport.resume_reading()
@@ -84,7 +84,7 @@ class Opening(asyncio.BufferedProtocol):
         return inner
 
     def give(self, protocol: Callable[[], P]) -> tuple[asyncio.Transport, P]:
-        """Give the connection to its own protocol, with what has come. Raises ConnectFailed if it is closed."""
+        """Give the connection, and its bytes so far, to its own protocol. Raises ConnectFailed if it is closed."""
         transport = self.transport
         transport.pause_reading()  # how it is read changes with the protocol
         made = protocol()

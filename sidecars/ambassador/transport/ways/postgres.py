@@ -1,4 +1,4 @@
-"""What PostgreSQL's protocol says at the beginning of a connection, on both sides. No I/O.
+"""The beginning of a connection in PostgreSQL's protocol, on both sides. No I/O.
 
     client                                  server
     SSLRequest: 8, 80877103           ──▶
@@ -115,7 +115,7 @@ class ServerStart:
         return b"".join(passed)
 
     def end(self) -> bytes:
-        """Return what is held: the server sends no more, or nothing of interest."""
+        """Return the bytes that are held: the server sends no more, or nothing of interest."""
         held, self._held = self._held, b""
         return held
 

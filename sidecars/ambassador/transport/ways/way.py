@@ -208,7 +208,7 @@ class Steps:
             raise ConnectFailed(Cause("tls_protocol_error", 502, f"{where}: {refusal}")) from None
 
     async def _ask_proxy(self, opening: Opening, proxy: Proxy, where: str) -> None:
-        """Let the proxy connect to the endpoint. What comes behind its response are bytes of the endpoint."""
+        """Let the proxy connect to the endpoint. The bytes behind its response are the endpoint's."""
         from sidecars.chassis.http.proxy import connect_exchange  # noqa: PLC0415 - few have a proxy
 
         settings, endpoint = self._way.settings, self._endpoint

@@ -8,7 +8,7 @@
 
 - `endpoint_connection`: one connection; it is the handler of the pure core. Read this one first.
 - `endpoint_transport`: its lower half, with the transport.
-- `endpoint_stream`: one attempt on it: what an exchange knows as its upstream side.
+- `endpoint_stream`: one attempt on it: the upstream side of an exchange.
 - `stream_pool`: the few connections of each endpoint, and the attempts that wait for a stream.
 - `undecided`: a connection whose protocol the TLS handshake selects (ALPN).
 - `single_request`: a connection for one request, such as a health check.

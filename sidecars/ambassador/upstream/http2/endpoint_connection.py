@@ -7,8 +7,8 @@
     leaving     its last stream has ended                                   closed
     any         broken framing, or a lost transport                         closed: its streams are lost
 
-A stream whose head was never given to the transport, or that the endpoint has refused, is `unprocessed`: the attempt
-may be made again, whatever it is. Nothing is read while the transport is full: so acknowledgements do not pile up.
+A stream whose head was never given to the transport, or that the endpoint has refused, is `unprocessed`: any attempt
+may be made again. Nothing is read while the transport is full: so acknowledgements do not pile up.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class EndpointConnection(EndpointTransport):
                 self._fail_one(side, exchange, defect)
 
     def _release(self, side: EndpointStream, exchange: ResponseReceiver) -> None:
-        """Leave the exchange, whose response is complete. What it still sends of its request is not wanted."""
+        """Leave the exchange, whose response is complete. The rest of its request is not wanted."""
         side.exchange = None
         exchange.release()
         side.end(CANCEL)

@@ -1,4 +1,4 @@
-"""One attempt as a stream of HTTP/2: what an exchange knows as its upstream side."""
+"""One attempt as a stream of HTTP/2: the upstream side of an exchange."""
 
 from __future__ import annotations
 

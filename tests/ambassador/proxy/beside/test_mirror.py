@@ -8,7 +8,7 @@ import random
 import pytest
 
 from sidecars.ambassador.proxy.beside.mirror import Share
-from sidecars.ambassador.proxy.observed.observing import observe
+from sidecars.ambassador.proxy.observed.observer import observe
 from sidecars.chassis.runtime import logs
 from tests.ambassador.exchanges import Pair, wire
 from tests.ambassador.proxy.beside.pairs import MirrorPair, is_closed, response, written

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 
-from sidecars.ambassador.proxy.observed.observing import observe
+from sidecars.ambassador.proxy.observed.observer import observe
 from sidecars.ambassador.proxy.observed.span_queue import SpanQueue
 from tests.ambassador.collector import attributes
 from tests.ambassador.exchanges import Pair, wire
@@ -144,6 +144,33 @@ def test_a_response_that_is_tried_elsewhere_is_an_attempt_of_its_own() -> None:
         assert (attributes(failed)["error.type"], [event.name for event in own.events]) == ("503", ["retry"])
         heads = [value(wire(one).written, "traceparent")[0][36:52] for one in (here, there)]
         assert heads == [failed.span_id.hex(), good.span_id.hex()]
+
+
+def test_no_field_of_a_response_that_was_dropped_is_in_the_line_of_the_access_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    environ = {"AMBASSADOR_ACCESS_LOG": "all", "AMBASSADOR_ACCESS_LOG_FIELDS": "status,response.x-cache"}
+    with Observed(AMBASSADOR_BALANCE="round_robin", AMBASSADOR_RETRIES="1", **environ) as pair:
+        pair.add_endpoints(1)
+        (other,) = pair.upstream.pool.idle.of(pair.upstream.endpoints[1])
+        here, there = (pair.connection, other) if pair.ask() else (other, pair.connection)
+        here.data_received(b"HTTP/1.1 503 Oops\r\nContent-Length: 0\r\nX-Cache: dropped\r\n\r\n")
+        there.data_received(b"nonsense\r\n\r\n")
+    (line,) = [record.__dict__["fields"] for record in caplog.records if record.getMessage() == "request"]
+    assert line == {"status": 502, "response.x-cache": ""}
+
+
+def test_a_connection_that_does_not_open_before_the_end_has_its_own_error_type() -> None:
+    with Observed(AMBASSADOR_TRACES="on", AMBASSADOR_TRACES_RATIO="100%", AMBASSADOR_TIMEOUT="3s") as pair:
+        pair.connection.connection_lost(None)  # no idle connection is left
+        pair.ask()
+        exchange = pair.client.exchange
+        assert exchange is not None
+        exchange.tick(exchange.started + 3.1)
+        own, attempt = pair.spans()
+        found = [attributes(one)["error.type"] for one in (own, attempt)]
+        assert found == ["connection_timeout", "connection_timeout"]
 
 
 def test_the_bodies_are_counted_however_they_come() -> None:

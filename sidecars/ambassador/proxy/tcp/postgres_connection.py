@@ -6,8 +6,8 @@ import asyncio
 from typing import Final
 
 from sidecars.ambassador.http.local_replies import Cause
-from sidecars.ambassador.proxy.postgres.server_end import ServerEnd
-from sidecars.ambassador.proxy.tcp_connection import TcpConnection
+from sidecars.ambassador.proxy.tcp.postgres_server_end import ServerEnd
+from sidecars.ambassador.proxy.tcp.tcp_connection import TcpConnection
 from sidecars.ambassador.proxy.tunnel import TunnelEnd
 from sidecars.ambassador.transport.ways.postgres import ClientStart, NotPostgres, error_message
 from sidecars.ambassador.upstream.upstream import Upstream
