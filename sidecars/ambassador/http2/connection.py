@@ -44,10 +44,11 @@ from sidecars.ambassador.http2.frames import (
     frame_head,
     goaway_frame,
     ping_frame,
+    strip,
 )
 from sidecars.ambassador.http2.handler import ConnectionHandler
 from sidecars.ambassador.http2.peer_settings import PeerSettings, our_settings
-from sidecars.ambassador.http2.receiving import SMALL_WINDOW, STREAM_WINDOW, ReceivingHalf, strip
+from sidecars.ambassador.http2.receiving import SMALL_WINDOW, STREAM_WINDOW, ReceivingHalf
 from sidecars.ambassador.http2.streams import ENDED_BY_PEER, Stream
 from sidecars.ambassador.http2.work_limits import STREAMS_EACH, BlockCollector
 
@@ -110,8 +111,8 @@ class Connection(ReceivingHalf):
 
     @property
     def is_in_block(self) -> bool:
-        """True if the connection waits for the rest of the preface, or of a block of fields."""
-        return bool(self._block.stream_id or self._preface)
+        """True if the connection waits for the rest of the preface (of a server: SETTINGS), or of a block of fields."""
+        return bool(self._block.stream_id or self._preface) or (self.is_client and not self.peer.is_known)
 
     @property
     def kept(self) -> int:
@@ -143,6 +144,7 @@ class Connection(ReceivingHalf):
         stream.is_busy = True
         self.busy += 1
         self.streams[stream_id] = stream
+        self.work.note_progress()  # the endpoint may send frames for it, also when we have reset it
         self.send_head(stream, block, end=end)
         return stream
 
@@ -197,6 +199,8 @@ class Connection(ReceivingHalf):
             else:
                 self.work.count_control()
                 self._on_control(cutter, kind)
+        if self.peer.first_window != self._first_window:
+            self._change_windows()
 
     def _check_beginning(self, data: bytes) -> bytes:
         """Return the bytes behind the peer's preface. Raises ProtocolError."""
@@ -237,22 +241,22 @@ class Connection(ReceivingHalf):
     def _on_control(self, cutter: FrameCutter, kind: int) -> None:
         """Take a frame that carries nothing of a message. Unknown types are ignored (section 4.1)."""
         if kind == WINDOW_UPDATE:
-            self._on_window_update(cutter.stream_id, _number(cutter, 4) & MAX_WINDOW)
+            self._on_window_update(cutter.stream_id, cutter.number(4) & MAX_WINDOW)
         elif kind == RST_STREAM:
-            self._on_rst_stream(cutter.stream_id, _number(cutter, 4))
+            self._on_rst_stream(cutter.stream_id, cutter.number(4))
         elif kind == SETTINGS:
-            _check_of_connection(cutter)
+            cutter.check_of_connection()
             self._on_settings(cutter)
         elif kind == PING:
-            _check_of_connection(cutter)
+            cutter.check_of_connection()
             self._on_ping(cutter)
         elif kind == GOAWAY:
-            _check_of_connection(cutter)
+            cutter.check_of_connection()
             self._on_goaway(cutter.payload())
         elif kind == PUSH_PROMISE:
             raise ProtocolError(PROTOCOL_ERROR, "PUSH_PROMISE came, which we have not allowed")
         elif kind == PRIORITY:
-            _number(cutter, 5)
+            cutter.number(5)
             if not cutter.stream_id:
                 raise ProtocolError(PROTOCOL_ERROR, "PRIORITY has no stream")
 
@@ -269,7 +273,7 @@ class Connection(ReceivingHalf):
             self._check_opened(stream_id)
         else:
             stream.window += increment
-            self._check_window(stream.window)
+            self._check_window(stream.window + self.peer.first_window - self._first_window)
             self._wake(stream)
 
     def _check_window(self, window: int) -> None:
@@ -296,15 +300,20 @@ class Connection(ReceivingHalf):
                 raise ProtocolError(FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS has a payload")
             return
         self.peer.apply(cutter.payload(), of_server=self.is_client)
-        change = self.peer.first_window - self._first_window
-        if change:
-            self._first_window = self.peer.first_window
-            for stream in self.streams.values():  # section 6.9.2: it may become negative
-                stream.window += change
-                self._check_window(stream.window)
-                self._wake(stream)
         self._emit(frame_head(0, SETTINGS, ACK, 0))
         self._has_new_settings = True
+
+    def _change_windows(self) -> None:
+        """Give all streams the window of the SETTINGS of this read: once, however many frames there were.
+
+        Raises ProtocolError.
+        """
+        change = self.peer.first_window - self._first_window
+        self._first_window = self.peer.first_window
+        for stream in self.streams.values():  # section 6.9.2: it may become negative
+            stream.window += change
+            self._check_window(stream.window)
+            self._wake(stream)
 
     def _on_ping(self, cutter: FrameCutter) -> None:
         payload = cutter.payload()
@@ -336,15 +345,3 @@ class Connection(ReceivingHalf):
         if self._goaway_code >= 0:
             code, self._goaway_code = self._goaway_code, -1
             self.handler.on_goaway(self.goaway_id, code)
-
-
-def _number(cutter: FrameCutter, length: int) -> int:
-    """Return the payload as a number; it must have this length. Raises ProtocolError."""
-    if cutter.length != length:
-        raise ProtocolError(FRAME_SIZE_ERROR, "a frame of a fixed size has another one")
-    return int.from_bytes(cutter.payload(), "big")
-
-
-def _check_of_connection(cutter: FrameCutter) -> None:
-    if cutter.stream_id:
-        raise ProtocolError(PROTOCOL_ERROR, "a frame of the connection names a stream")

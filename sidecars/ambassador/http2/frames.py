@@ -146,9 +146,34 @@ class FrameCutter:
         """Return the payload of the frame that was cut last."""
         return self._data[self.start : self._at]
 
+    def number(self, length: int) -> int:
+        """Return the payload as a number; it must have this length. Raises ProtocolError."""
+        if self.length != length:
+            raise ProtocolError(FRAME_SIZE_ERROR, "a frame of a fixed size has another one")
+        return int.from_bytes(self.payload(), "big")
+
+    def check_of_connection(self) -> None:
+        """Check that the frame names no stream. Raises ProtocolError."""
+        if self.stream_id:
+            raise ProtocolError(PROTOCOL_ERROR, "a frame of the connection names a stream")
+
     def _check_length(self, length: int) -> None:
         if length > MAX_FRAME_SIZE:
             raise ProtocolError(FRAME_SIZE_ERROR, f"a frame of {length} bytes is larger than {MAX_FRAME_SIZE}")
+
+
+def strip(payload: bytes, flags: int) -> bytes:
+    """Return a payload without its padding, and without the priority of HEADERS. Raises ProtocolError."""
+    start = end = 0
+    if flags & PADDED:
+        if not payload:
+            raise ProtocolError(PROTOCOL_ERROR, "the length of a frame's padding is missing")
+        start, end = 1, payload[0]
+    if flags & WITH_PRIORITY:
+        start += 5
+    if start + end > len(payload):
+        raise ProtocolError(PROTOCOL_ERROR, "a frame's padding is longer than the frame")
+    return payload[start : len(payload) - end]
 
 
 def frame_head(length: int, kind: int, flags: int, stream_id: int) -> bytes:

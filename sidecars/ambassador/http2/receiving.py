@@ -18,16 +18,23 @@ from sidecars.ambassador.http2.frames import (
     PROTOCOL_ERROR,
     REFUSED_STREAM,
     STREAM_CLOSED,
-    WITH_PRIORITY,
     FrameCutter,
     ProtocolError,
     rst_stream_frame,
+    strip,
     window_update_frame,
 )
 from sidecars.ambassador.http2.handler import ConnectionHandler
-from sidecars.ambassador.http2.heads import MalformedMessage, check_request, check_response, check_trailers
+from sidecars.ambassador.http2.heads import (
+    MalformedMessage,
+    ResponseHead,
+    check_request,
+    check_response,
+    check_trailers,
+)
 from sidecars.ambassador.http2.sending import SendingHalf
 from sidecars.ambassador.http2.streams import ENDED_BY_PEER, ENDED_BY_US, IDLE, NOT_RESET, Stream
+from sidecars.ambassador.http2.work_limits import MOST_INTERIM
 
 STREAM_WINDOW: Final = 256 * 1024  # bytes that a peer may send on one stream before they are taken
 SMALL_WINDOW: Final = 4096  # the same while memory is short
@@ -60,6 +67,7 @@ class ReceivingHalf(SendingHalf):
                 raise ProtocolError(STREAM_CLOSED, "HEADERS came behind the end of a stream")
         elif self.is_client or stream_id <= self.highest_id or not stream_id & 1:
             self._check_late(stream_id)
+            self.work.count_control()
         else:
             is_new = True
         decoded = self._decoder.decode(block)  # also for a stream that is refused: the table must follow
@@ -120,10 +128,7 @@ class ReceivingHalf(SendingHalf):
         if status < 200:
             if ends_stream:
                 raise MalformedMessage("a 1xx ends the stream", 502)
-            self.work.count_control()
-            if stream.interims is None:
-                stream.interims = []
-            stream.interims.append(head)
+            self._keep_interim(stream, head)
         else:
             stream.has_head = True
             stream.response = head
@@ -138,6 +143,16 @@ class ReceivingHalf(SendingHalf):
         self._touch(stream)
         if ends_stream:
             self._complete(stream)
+
+    def _keep_interim(self, stream: Stream, head: ResponseHead) -> None:
+        """Keep an interim response until it is reported. Raises MalformedMessage."""
+        self.work.count_control()
+        stream.interim_count += 1
+        if stream.interim_count > MOST_INTERIM:
+            raise MalformedMessage(f"more than {MOST_INTERIM} interim responses came before it", 502)
+        if stream.interims is None:
+            stream.interims = []
+        stream.interims.append(head)
 
     def _on_trailers(self, stream: Stream, decoded: HeaderBlock, *, ends_stream: bool) -> None:
         """Take trailers. Raises MalformedMessage."""
@@ -165,6 +180,8 @@ class ReceivingHalf(SendingHalf):
         piece = cutter.payload()
         if flags & PADDED:
             piece = strip(piece, flags & PADDED)
+        if not piece and not flags & END_STREAM:
+            self.work.count_empty()
         stream = self.streams.get(cutter.stream_id)
         if stream is None:
             self._check_late(cutter.stream_id)
@@ -177,7 +194,7 @@ class ReceivingHalf(SendingHalf):
         if stream.problem:
             return
         if piece:
-            self.work.note_body()
+            self.work.note_progress()
             if stream.expected >= 0:
                 stream.expected -= len(piece)
                 if stream.expected < 0:
@@ -189,8 +206,6 @@ class ReceivingHalf(SendingHalf):
             stream.pieces.append(piece)
             stream.held += len(piece)
             self.held += len(piece)
-        elif not flags & END_STREAM:
-            self.work.count_empty()
         if flags & END_STREAM:
             self._complete(stream)
         else:
@@ -326,20 +341,6 @@ class ReceivingHalf(SendingHalf):
         if stream.held:
             self.held -= stream.held
             stream.take_pieces()
-
-
-def strip(payload: bytes, flags: int) -> bytes:
-    """Return a payload without its padding, and without the priority of HEADERS. Raises ProtocolError."""
-    start = end = 0
-    if flags & PADDED:
-        if not payload:
-            raise ProtocolError(PROTOCOL_ERROR, "the length of a frame's padding is missing")
-        start, end = 1, payload[0]
-    if flags & WITH_PRIORITY:
-        start += 5
-    if start + end > len(payload):
-        raise ProtocolError(PROTOCOL_ERROR, "a frame's padding is longer than the frame")
-    return payload[start : len(payload) - end]
 
 
 def _content_type(decoded: HeaderBlock) -> bytes:

@@ -47,6 +47,7 @@ class Stream:
         "has_head",
         "held",
         "id",
+        "interim_count",
         "interims",
         "is_busy",
         "is_full",
@@ -93,6 +94,7 @@ class Stream:
         self.request: RequestHead | None = None
         self.response: ResponseHead | None = None
         self.interims: list[ResponseHead] | None = None
+        self.interim_count: int = 0  # of all 1xx, those that were reported included
         self.pieces: list[bytes] = []
         self.held: int = 0  # bytes in `pieces`
         self.trailers: list[Field] = _NO_TRAILERS

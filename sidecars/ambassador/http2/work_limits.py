@@ -1,11 +1,13 @@
 """Bounds on the work that a peer can cause, not on its rates (RFC 9113 section 10.5).
 
-An honest client cancels a thousand calls a second. So nothing here is counted by time: a peer may cause any work that
-comes with progress of a stream, and a bounded amount without.
+An honest client cancels a thousand calls a second. So a peer may cause any work that comes with progress of a stream,
+and a bounded amount without, between two ticks of the clock. An honest peer of a quiet stream sends PINGs for days: so
+each tick, about once a second, forgives what came before.
 
-    control frames        1,000 without any progress of a stream: SETTINGS, PING, RST_STREAM, PRIORITY, WINDOW_UPDATE,
-                          refused requests, frames of unknown types
-    empty DATA frames     100 in a row
+    control frames        1,000 in a tick without any progress of a stream: SETTINGS, PING, RST_STREAM, PRIORITY,
+                          WINDOW_UPDATE, refused requests, frames of unknown types, HEADERS behind a reset of ours
+    empty DATA frames     100 in a row without any progress of a stream
+    1xx                   64 before a response
     one block of fields   64 KiB compressed, 16 frames, of which one may be empty
     streams               100 on each connection, and for an app two more for each one whose response has begun; three
                           for each place of MAX_CONNECTIONS, of all connections of the app together
@@ -25,6 +27,7 @@ _EMPTY_DATA: Final = 100
 _BLOCK: Final = 64 * 1024  # bytes
 _BLOCK_FRAMES: Final = 16
 STREAMS_EACH: Final = 100  # that are open at once on a connection, unless the peer allows fewer
+MOST_INTERIM: Final = 64  # 1xx responses before the final one
 STREAMS_A_PLACE: Final = 3  # streams of HTTP/2 that take as much memory as a connection of HTTP/1.1
 
 
@@ -43,11 +46,11 @@ class WorkLimits:
         self._empty: int = 0
 
     def note_progress(self) -> None:
-        self._control = 0
-
-    def note_body(self) -> None:
-        """Note bytes of a body from the peer."""
         self._control = self._empty = 0
+
+    def note_tick(self) -> None:
+        """Forgive the control frames that came before this tick of the clock."""
+        self._control = 0
 
     def count_control(self) -> None:
         """Count a frame that only we have work with. Raises ProtocolError."""

@@ -111,7 +111,9 @@ class Http2Stream(AppSide):
         self._carrier.core.send_head(self.stream, _CONTINUE, end=False)
 
     def interim(self, request: Request, response: Response) -> None:  # noqa: ARG002 - any request of HTTP/2 may have one
-        self._carrier.core.send_head(self.stream, response.block(), end=False)
+        core = self._carrier.core
+        if response.status == 100 or not core.is_held:  # the others would pile up while the app takes nothing
+            core.send_head(self.stream, response.block(), end=False)
 
     def respond_whole(
         self,

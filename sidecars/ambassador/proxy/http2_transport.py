@@ -241,6 +241,7 @@ class Http2Transport(StreamCarrier):
         """Apply the time-outs of the connection, and of its streams."""
         limit = self.upstream.settings.idle_timeout
         self._discarded = 0
+        self.core.work.note_tick()
         unsent = self.delivery.tick(self.transport, now)
         if unsent and now - self.delivery.changed_at >= limit:
             self.abort()

@@ -47,6 +47,8 @@ A connection to an endpoint, of HTTP:
     opens, the TLS handshake included         CONNECT_TIMEOUT
     serves an exchange                        with the exchange's attempt
     idle                                      IDLE_TIMEOUT, or less if the upstream's Keep-Alive asks for it
+    of HTTP/2, owes SETTINGS or the rest of   TIMEOUT: GOAWAY, and its requests are lost
+    a head
 
 A tunnel (`tunnel`, `tcp`):
 

@@ -26,6 +26,7 @@ from sidecars.ambassador.http.bodies import BodyReader, UntilCloseReader, body_r
 from sidecars.ambassador.http.head_rules import MessageRejected, check_beginning
 from sidecars.ambassador.http.response_head import Http1Response, parse_response
 from sidecars.ambassador.http.unfinished_head import UnfinishedHead
+from sidecars.ambassador.http2.work_limits import MOST_INTERIM
 from sidecars.ambassador.transport import connect_errors, small_reads
 from sidecars.ambassador.transport.streams import Transport, report_untaken
 from sidecars.ambassador.upstream.buffer_memory import LARGE_HEAD, BufferMemory
@@ -33,8 +34,6 @@ from sidecars.ambassador.upstream.counters import Counters
 from sidecars.ambassador.upstream.idle_connections import IdleConnections
 from sidecars.ambassador.upstream.request_writer import RequestWriter
 from sidecars.ambassador.upstream.upstream_side import ResponseReceiver
-
-_MAX_INTERIM: Final = 64  # 1xx responses before the final one
 
 monotonic: Final = time.monotonic
 
@@ -235,8 +234,8 @@ class UpstreamConnection(RequestWriter):
             return
         self._is_ambiguous |= response.is_ambiguous
         self._interims += 1
-        if self._interims > _MAX_INTERIM:
-            raise MessageRejected(502, f"more than {_MAX_INTERIM} interim responses came before it")
+        if self._interims > MOST_INTERIM:
+            raise MessageRejected(502, f"more than {MOST_INTERIM} interim responses came before it")
         exchange.interim(response)
         if rest and self.exchange is exchange:
             self._head(exchange, rest)

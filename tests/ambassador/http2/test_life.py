@@ -1,24 +1,18 @@
-"""Streams and connections over time: late frames, limits of work, refusals, GOAWAY, and early responses."""
+"""Streams and connections over time: late frames, refusals, GOAWAY, and early responses."""
 
 from __future__ import annotations
 
 import struct
 
-import pytest
-
 from sidecars.ambassador.http2 import frames
 from sidecars.ambassador.http2.frames import (
     CANCEL,
-    CONTINUATION,
     DATA,
     END_HEADERS,
-    ENHANCE_YOUR_CALM,
     GOAWAY,
     HEADERS,
     NO_ERROR,
-    PADDED,
     PING,
-    PRIORITY,
     REFUSED_STREAM,
     RST_STREAM,
     SETTINGS,
@@ -94,65 +88,6 @@ def test_a_request_that_is_reset_in_the_same_read_is_never_reported_and_counts_n
     assert recorder.messages == {}
     assert connection.busy == 0
     assert connection.streams == {}
-
-
-@pytest.mark.parametrize(
-    ("flood", "code"),
-    [
-        (frame(PING, 0, 0, bytes(8)), ENHANCE_YOUR_CALM),
-        (settings((3, 5)), ENHANCE_YOUR_CALM),
-        (frame(PRIORITY, 0, 99, bytes(5)), ENHANCE_YOUR_CALM),
-        (frame(0xEE, 0, 0), ENHANCE_YOUR_CALM),
-        (number(WINDOW_UPDATE, 1, 1), ENHANCE_YOUR_CALM),
-        (data(1, b""), ENHANCE_YOUR_CALM),
-        (frame(DATA, PADDED, 1, b"\x08" + bytes(8)), ENHANCE_YOUR_CALM),
-    ],
-)
-def test_a_flood_without_progress_ends_the_connection(flood: bytes, code: int) -> None:
-    connection, recorder = server()
-    connection.receive(headers(1, POST, end=False))
-    for _ in range(1001):
-        connection.receive(flood)
-        connection.output()
-    assert recorder.broken is not None
-    assert recorder.broken[0] == code
-
-
-def test_the_same_frames_with_progress_end_nothing() -> None:
-    connection, recorder = server()
-    for at in range(3000):
-        connection.receive(
-            headers(2 * at + 1, POST, end=False)
-            + number(WINDOW_UPDATE, 2 * at + 1, 5)
-            + frame(PING, 0, 0, bytes(8))
-            + data(2 * at + 1, b"")
-            + data(2 * at + 1, b"message")
-        )
-        connection.receive(number(RST_STREAM, 2 * at + 1, CANCEL))
-        connection.release(recorder.streams[2 * at + 1])
-        connection.output()
-    assert recorder.broken is None
-    assert len(recorder.messages) == 3000
-    assert connection.streams == {}
-
-
-@pytest.mark.parametrize(
-    "flood",
-    [
-        [frame(HEADERS, 0, 1, b"\x00\x01a")] + [frame(CONTINUATION, 0, 1, b"\x01b")] * 16,
-        [frame(HEADERS, 0, 1), frame(CONTINUATION, 0, 1)],
-        [frame(HEADERS, 0, 1, bytes(16_384))] + [frame(CONTINUATION, 0, 1, bytes(16_384))] * 4,
-    ],
-)
-def test_a_block_of_fields_has_bounds_before_it_is_decoded(flood: list[bytes]) -> None:
-    connection, recorder = server()
-    for each in flood[:-1]:
-        connection.receive(each)
-        assert recorder.broken is None
-        assert connection.is_in_block
-    connection.receive(flood[-1])
-    assert recorder.broken is not None
-    assert recorder.broken[0] == ENHANCE_YOUR_CALM
 
 
 def test_an_acknowledgement_answers_each_settings_and_each_ping_in_their_order() -> None:

@@ -26,6 +26,18 @@ def test_a_stream_whose_app_takes_nothing_is_reset() -> None:
         assert pair.is_released
 
 
+def test_the_pings_of_an_app_end_no_connection_however_long_its_streams_are_quiet() -> None:
+    with Http2Pair() as pair:
+        stream = pair.ask()
+        pair.connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        now = time.monotonic()
+        for number in range(250):
+            pair.server.data_received(raw.ping() * 10)
+            pair.server.tick(now + number)
+        pair.turn()
+        assert (pair.goaways, pair.got[stream].reset) == ([], None)
+
+
 def test_a_stream_that_waits_for_its_response_gets_a_504() -> None:
     with Http2Pair() as pair:
         stream = pair.ask()

@@ -195,6 +195,56 @@ def test_a_goaway_opens_the_next_connection_before_it_is_needed_and_the_old_one_
     assert world.pool.take(world.endpoint) is not None
 
 
+def test_an_endpoint_that_sends_goaway_at_once_gets_no_further_connection_before_it_is_needed(world: World) -> None:
+    waiter = world.wait()
+    made = world.open(limit=10)
+    made.data_received(frames.goaway_frame(2**31 - 1, 0, "max_age"))
+    assert world.asked == 2
+    world.open(limit=10).data_received(frames.goaway_frame(0, 0, "drains"))
+    assert world.asked == 2
+    assert waiter.side is not None
+    world.wait()
+    assert world.asked == 3
+
+
+def test_a_connection_without_settings_is_lost_after_the_timeout(world: World) -> None:
+    """One that hangs before its SETTINGS would keep its first attempt for ever, and the others would wait for it."""
+    first, second = world.wait(), world.wait()
+    made = world.open()
+    world.pool.tick(made.idle_since + 1.0)
+    world.pool.tick(made.idle_since + 59.0)
+    assert not made.transport.is_closing()
+    world.pool.tick(made.idle_since + 62.0)
+    assert made.transport.is_closing()
+    made.connection_lost(None)
+    assert served([first, second]) == [True, False]
+    assert world.asked == 2
+    world.open(limit=1)
+    assert second.side is not None
+
+
+def test_a_head_that_never_ends_ends_its_connection_after_the_timeout(world: World) -> None:
+    world.wait()
+    made = world.open(limit=10)
+    made.data_received(frames.frame_head(1, frames.HEADERS, 0, 1) + b"\x88")  # without END_HEADERS
+    now = made.idle_since
+    world.pool.tick(now + 1.0)
+    world.pool.tick(now + 59.0)
+    assert not made.transport.is_closing()
+    world.pool.tick(now + 62.0)
+    assert made.transport.is_closing()
+
+
+def test_the_pings_of_an_endpoint_end_no_connection_however_long_its_streams_are_quiet(world: World) -> None:
+    world.wait()
+    made = world.open(limit=10)
+    for number in range(3000):
+        made.data_received(frames.ping_frame(b"keepaliv", ack=False))
+        made.core.output()
+        world.pool.tick(made.idle_since + 2.0 * number)
+    assert not made.core.is_broken
+
+
 def test_a_connection_whose_ids_are_used_up_opens_no_further_stream(world: World) -> None:
     world.wait()
     made = world.open(limit=10)

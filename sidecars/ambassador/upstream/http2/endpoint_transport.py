@@ -15,7 +15,7 @@ from sidecars.ambassador.config.upstream_settings import UpstreamSettings
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http2.connection import Connection
-from sidecars.ambassador.http2.frames import NO_ERROR
+from sidecars.ambassador.http2.frames import NO_ERROR, SETTINGS_TIMEOUT
 from sidecars.ambassador.transport import connect_errors
 from sidecars.ambassador.transport.defects import Defects
 from sidecars.ambassador.transport.streams import Transport, report_untaken
@@ -75,6 +75,8 @@ class EndpointTransport(StreamCarrier):
         self._round = write_round
         self._defects = defects
         self._keepalive = settings.tcp_keepalive
+        self._timeout = settings.timeout
+        self._in_block_since = 0.0  # since when SETTINGS, or the rest of a block, is awaited; 0: it is not
         self._is_heard = True  # True if bytes came since `end_if_unreachable` has looked
         self._is_paused = False  # True while it is not read, since the transport is full
         self._counted = 0  # bytes that the memory knows of
@@ -120,6 +122,17 @@ class EndpointTransport(StreamCarrier):
     def abort(self) -> None:
         """Close it at once."""
         self.transport.abort()
+
+    def tick(self, now: float) -> None:
+        """Lose all streams if SETTINGS, or the rest of a block of fields, do not come. Call it once a second."""
+        core = self.core
+        core.work.note_tick()
+        if not core.is_in_block:
+            self._in_block_since = 0.0
+        elif not self._in_block_since:
+            self._in_block_since = now
+        elif now - self._in_block_since >= self._timeout:
+            core.fail(SETTINGS_TIMEOUT, "its SETTINGS, or the rest of a head, did not come in time")
 
     def end_if_unreachable(self) -> None:
         """Lose all streams if the endpoint's host is gone, though something is under way to it.

@@ -61,6 +61,8 @@ class SingleRequest(ConnectionHandler):
     def data_received(self, data: bytes) -> None:
         self._core.receive(data)
         self.write_output()
+        if self._core.is_held:  # so that acknowledgements do not pile up
+            self.transport.pause_reading()
 
     def eof_received(self) -> bool:
         return False
@@ -69,10 +71,12 @@ class SingleRequest(ConnectionHandler):
         self._fail("the connection was closed before a response came")
 
     def pause_writing(self) -> None:
-        """Do nothing: what is written is small."""
+        self._core.hold_output()
 
     def resume_writing(self) -> None:
-        """Do nothing, as in `pause_writing`."""
+        self._core.resume_output()
+        self.write_output()
+        self.transport.resume_reading()
 
     # -- for the core ---------------------------------------------------------------------------------------------
 

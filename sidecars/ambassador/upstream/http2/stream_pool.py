@@ -4,7 +4,7 @@
                    wait: none may open a stream now            ──▶ a stream when one has ended, SETTINGS allow more, or
                                                                    another connection is open
     opens a connection   if there is none; another one when all have as many streams as the endpoint allows, or 100; and
-                         when an endpoint sends GOAWAY, before it is needed
+                         when an endpoint sends GOAWAY on one that has had streams, before it is needed
     closes a connection  that has no stream for IDLE_TIMEOUT; that leaves, with its last stream; whose host is gone
 
 Streams that live for days need many connections: each endpoint may have eight, and more while all endpoints together
@@ -150,7 +150,8 @@ class StreamPool(ConnectionOwner):
         place = self._place(endpoint)
         if isinstance(connection, EndpointConnection) and self._forget(place, connection):
             place.leaving.append(connection)
-        if not (place.connections or place.full or endpoint.removed or self._is_draining):
+        is_wanted = connection.core.highest_id > 0 and not (endpoint.removed or self._is_draining)
+        if is_wanted and not (place.connections or place.full):
             self._open(endpoint, place)
 
     def on_closed(self, connection: EndpointTransport) -> None:
@@ -239,7 +240,7 @@ class StreamPool(ConnectionOwner):
         """Close the connections that have had no stream for too long, and forget attempts that are over."""
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
-            self._end_unreachable()
+            self._look(now)
         for place in list(self._places.values()):
             for connection in _open_ones(place):
                 if not connection.core.streams and now - connection.idle_since >= self._idle_timeout:
@@ -247,10 +248,11 @@ class StreamPool(ConnectionOwner):
             while place.waiting and place.waiting[0].over:
                 place.waiting.popleft()
 
-    def _end_unreachable(self) -> None:
-        """End the connections with streams whose hosts are gone."""
+    def _look(self, now: float) -> None:
+        """Apply the time-outs of the connections, and end those with streams whose hosts are gone."""
         for place in list(self._places.values()):
             for connection in _open_ones(place) + place.leaving:
+                connection.tick(now)
                 if connection.core.streams:
                     connection.end_if_unreachable()
 

@@ -211,6 +211,14 @@ def test_an_endpoint_says_when_a_call_may_be_repeated(start: Start) -> None:
         assert [call().grpc_status for _ in range(2)] == [0, 0]
 
 
+def test_a_call_that_may_be_repeated_only_after_its_deadline_is_not(start: Start) -> None:
+    handler = ending(14, (b"grpc-retry-pushback-ms", b"3600000"))
+    with world(start, handler, handler, GRPC_RETRY_ON="unavailable") as (ambassador, servers):
+        with calling(ambassador) as call:
+            assert call(GET, (b"grpc-timeout", b"60S")).grpc_status == 14
+        assert len(calls_of(*servers)) == 1
+
+
 def test_a_lost_call_is_repeated_only_if_its_method_may_be_executed_twice(start: Start) -> None:
     settings = {"GRPC_IDEMPOTENT": "/shop.v1.Orders/Get*", "RETRIES": "1", "EJECT_AFTER": "1000"}
     with world(start, dropping, answering, **settings) as (ambassador, servers), calling(ambassador) as call:
