@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import combinations
 from types import MappingProxyType
 from typing import ClassVar, Literal, get_args
 
@@ -38,7 +38,7 @@ from sidecars.chassis.config.setting_types import (
     text,
 )
 from sidecars.chassis.config.settings import ServiceSettings, group, setting, variable
-from sidecars.chassis.config.urls import DEFAULT_PORTS, RequestTarget, Url, is_loopback
+from sidecars.chassis.config.urls import DEFAULT_PORTS, RequestTarget, Url, is_loopback, overlap
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 
 if TYPE_CHECKING:
@@ -234,12 +234,12 @@ class Settings(ServiceSettings):
                     yield f"{secret_name} is sent to {target}={app.target} without encryption: use https://"
 
     def _same_addresses(self) -> Iterator[str]:
-        ours = [(name, getattr(self, name)) for name in ("listen", "agent_listen", "admin_listen")]
-        taken = sorted(((str(at), variable(Settings, name)) for name, at in ours if at and at.port != 0), key=str)
-        for at, same in groupby(taken, key=lambda pair: pair[0]):
-            names = [name for _, name in same]
-            if len(names) > 1:
-                yield f"{' and '.join(names)} are both {at}: give them different ports"
+        ours = [(name, getattr(self, name)) for name in ("admin_listen", "agent_listen", "listen")]
+        for (first, one), (second, other) in combinations([(name, at) for name, at in ours if at], 2):
+            if overlap(one, other):
+                names = f"{variable(Settings, first)} and {variable(Settings, second)}"
+                both = f"both {one}" if str(one) == str(other) else f"{one} and {other}, which are one address"
+                yield f"{names} are {both}: give them different ports"
 
     def _target_is_not_itself(self, app: App) -> Iterator[str]:
         nearby = app.target.hostname in _LOOPBACK and self.listen.host in _EVERYWHERE | _LOOPBACK

@@ -26,7 +26,7 @@ from sidecars.chassis.config.setting_types import (
     size,
 )
 from sidecars.chassis.config.settings import group, setting, variable
-from sidecars.chassis.config.urls import Url, is_loopback, url
+from sidecars.chassis.config.urls import Url, is_loopback, overlap, url
 from sidecars.chassis.isolation import roots
 from sidecars.chassis.isolation.roots import DeclaredRoot
 from sidecars.chassis.runtime.light_dataclasses import dataclass
@@ -145,7 +145,7 @@ class Settings(CollectorSettings, CloudSettings):
                 continue
             for other, address_of_other in taken:
                 shares = upstream.listen == address_of_other and other != admin  # `shared_ports` judges those
-                if not shares and _overlap(upstream.listen, address_of_other):
+                if not shares and overlap(upstream.listen, address_of_other):
                     yield f"{listen}={upstream.listen}: {other} is {address_of_other}: give each its own address"
             taken.append((listen, upstream.listen))
         yield from shared_ports.problems(self.upstreams, lambda field, name: variable(type(self), field, name))
@@ -272,14 +272,3 @@ def _is_own_address(target: Target, listen: Address) -> bool:
     if listen.path or not listen.port or target.port != listen.port:
         return False
     return target.host == listen.host or (target.host in _LOOPBACK and listen.host in (*_EVERYWHERE, *_LOOPBACK))
-
-
-def _overlap(one: Address, other: Address) -> bool:
-    """Return True if one process cannot listen on both addresses."""
-    if one.path or other.path:
-        return one.path == other.path
-    if one.port != other.port or one.port == 0:
-        return False
-    if one.host in _LOOPBACK and other.host in _LOOPBACK:
-        return True  # both are bound for IPv4 and IPv6
-    return one.host == other.host or one.host in _EVERYWHERE or other.host in _EVERYWHERE

@@ -124,7 +124,7 @@ class Settings(FileSettings, TailSettings, AwsSettings, CloudSettings):
         yield from http_settings.wrong_auth(self, self.sinks.values(), _variable)
         yield from setting_combinations.local_zone(self.inputs, self.tz, _variable)
         yield from s3_combinations.check(self, self, self.sinks, _variable)
-        yield from tail_settings.check(self, _variable)
+        yield from tail_settings.check(self, self.admin_listen, _variable)
 
     def warn(self) -> Iterator[str]:
         """Yield a sentence for each secret that is sent without encryption, and for lines that are shown so."""

@@ -66,6 +66,10 @@ def test_settings_without_a_name_are_the_default_for_all_apps() -> None:
     [
         ({"ADAPTER_LISTEN": "off"}, "nothing to do"),
         ({"ADAPTER_LISTEN": ":9914"}, "different ports"),
+        (
+            {"ADAPTER_LISTEN": "127.0.0.1:9914"},
+            ":9914 and 127.0.0.1:9914, which are one address: give them",
+        ),
         ({"ADAPTER_TARGET": "http://localhost:8081"}, "ADAPTER_LISTEN itself"),
         ({"ADAPTER_TARGET": "http://[::1]", "ADAPTER_LISTEN": "127.0.0.1:80"}, "ADAPTER_LISTEN itself"),
     ],

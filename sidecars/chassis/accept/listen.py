@@ -85,12 +85,24 @@ def _reason(error: Exception) -> str:
 def _in_use(where: object, error: OSError) -> str:
     """Return the reason, with the user that has the address if the system tells it."""
     if not isinstance(where, tuple):
-        return _reason(error)
+        return _what_is_there(str(where)) or _reason(error)
     from sidecars.chassis.accept import port_holder  # noqa: PLC0415 - only for a port that is taken
 
     uid = port_holder.find_uid(where[0], where[1])
     holder = "" if uid is None else f" by a process of uid {uid}"
     return f"{Address(where[0], where[1])} is in use{holder}"
+
+
+def _what_is_there(path: str) -> str:
+    """Return the reason why no unix socket can be made at the path; "" if nothing is there any more."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return ""
+    if stat.S_ISSOCK(mode):
+        return "a process listens there already"
+    kind = "a directory" if stat.S_ISDIR(mode) else "a link" if stat.S_ISLNK(mode) else "a file"
+    return f"{kind} is there, and no socket"
 
 
 # -- where ----------------------------------------------------------------------------------------------------------

@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SIZE_UNITS |= {"kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_HIGHEST_PORT = 65535
+_HIGHEST_PORT, _LONGEST_SOCKET = 65535, 107  # bytes: see unix(7)
 _DIGITS = frozenset("0123456789")
 _IPV6 = frozenset("0123456789abcdefABCDEF:.")
 _NO_HOST = frozenset("[]:/")
 _MOST_DIGITS = 18
-_MOST_SECONDS, _MOST_DECIMALS = 13, 9  # digits before and after the point of a duration
-_NANOSECONDS = 9  # decimals of a second that are kept
+_MOST_SECONDS, _MOST_DECIMALS, _NANOSECONDS = 13, 9, 9  # digits before and after the point of a duration; those kept
 
 HIDDEN = "***"
 """The text that stands for what is not shown."""
@@ -202,14 +201,22 @@ def _parse_address(raw: str) -> Address:
     if raw == "off":
         return Address()
     if raw.startswith("unix:/"):
+        if raw.endswith("/") or len(raw.encode("utf-8", "surrogateescape")) > len("unix:") + _LONGEST_SOCKET:
+            raise ValueError("expected unix:/path of a socket, with at most 107 bytes")
         return Address(path=raw.removeprefix("unix:"))
     host, colon, port = raw.rpartition(":")
     is_ipv6 = host.startswith("[") and host.endswith("]")
     host = host[1:-1] if is_ipv6 else host
-    is_host = _is_ipv6(host) if is_ipv6 else _NO_HOST.isdisjoint(host) and not any(map(str.isspace, host))
+    is_host = _is_ipv6(host) if is_ipv6 else _is_name_or_ipv4(host)
     if not (colon and is_host and _is_number(port, len(str(_HIGHEST_PORT))) and int(port) <= _HIGHEST_PORT):
         raise ValueError("expected host:port, :port (all interfaces), unix:/path or off")
     return Address(host, int(port))
+
+
+def _is_name_or_ipv4(text: str) -> bool:
+    if text and (_DIGITS | {"."}).issuperset(text):
+        return 1 <= text.count(".") <= 3 and all(_is_number(one, 3) and int(one) < 256 for one in text.split("."))  # noqa: PLR2004
+    return _NO_HOST.isdisjoint(text) and not any(map(str.isspace, text))
 
 
 def _is_ipv6(text: str) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sidecars.chassis.config.setting_types import HIDDEN, SettingType
+from sidecars.chassis.config.setting_types import HIDDEN, Address, SettingType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,6 +25,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"(?=.*[0-9]).{16,}")  # of a path or a query: it looks like a secret
 _SECRET_NAME = re.compile(r"key|token|secret|passw|pwd|sig|auth|cred|^code$", re.IGNORECASE)
 _LOOPBACK = re.compile(r"127(?:\.[0-9]{1,3}){3}")
+_LOOPBACKS = ("127.0.0.1", "localhost", "::1")
+_EVERYWHERE = ("", "0.0.0.0", "::")
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f]")
 # User info ends at the last @ before the path. If the text behind its colon is no port, it may be a password with a
 # slash that is not escaped; then the user info ends at the last @ of all: better to hide too much than too little.
@@ -162,6 +164,17 @@ def is_loopback(host: str) -> bool:
     """Return True if the host is this one: what is sent to it stays in the Pod."""
     host = host.lower().rstrip(".")
     return host in ("localhost", "::1") or host.endswith(".localhost") or bool(_LOOPBACK.fullmatch(host))
+
+
+def overlap(one: Address, other: Address) -> bool:
+    """Return True if one process cannot listen on both addresses."""
+    if one.path or other.path:
+        return one.path == other.path
+    if one.port != other.port or not one.port:
+        return False
+    if one.host in _LOOPBACKS and other.host in _LOOPBACKS:
+        return True  # both are bound for IPv4 and IPv6
+    return one.host == other.host or one.host in _EVERYWHERE or other.host in _EVERYWHERE
 
 
 # -- types of settings ------------------------------------------------------------------------------------------------

@@ -211,7 +211,7 @@ def test_the_file_of_a_socket_has_the_mode_that_is_asked_for_whatever_the_umask_
 def test_a_socket_file_that_is_served_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "x"
     with bound(f"unix:{path}"):
-        with pytest.raises(Unavailable, match="Address already in use"):
+        with pytest.raises(Unavailable, match="a process listens there already"):
             bind(Address(path=str(path)), "DEMO_LISTEN")
         assert reached(socket.AF_UNIX, str(path))
 
@@ -226,7 +226,8 @@ def test_what_is_no_socket_is_never_removed(tmp_path: Path, kind: str) -> None:
     else:
         path.symlink_to("elsewhere")
 
-    with pytest.raises(Unavailable):
+    words = {"file": "a file", "folder": "a directory", "link": "a link"}
+    with pytest.raises(Unavailable, match=f"cannot listen there: {words[kind]} is there, and no socket$"):
         bind(Address(path=str(path)), "DEMO_LISTEN")
 
     assert os.path.lexists(path)

@@ -168,14 +168,26 @@ def test_an_address_is_a_host_and_port_a_unix_socket_or_off(raw: str, value: Add
 
 @pytest.mark.parametrize(
     "raw",
-    ["80", "host", "host:", ":65536", "::1:80", "[::1]", "[x]:80", "a b:80", "unix:x", "http://x:80", "x:80/", ""],
+    [
+        *("80", "host", "host:", ":65536", "::1:80", "[::1]", "[x]:80", "a b:80", "unix:x", "http://x:80", "x:80/", ""),
+        *("256.1.1.1:80", "1.2.3.4.5:80", "1..2.3:80", "8080:80"),
+    ],
 )
 def test_anything_else_is_no_address(raw: str) -> None:
     assert expected(address, raw) == "expected host:port, :port (all interfaces), unix:/path or off"
 
 
+@pytest.mark.parametrize("raw", ["unix:/", "unix:/run/", f"unix:/{'x' * 107}", f"unix:/{'ü' * 54}"])
+def test_a_path_that_no_socket_can_have_is_no_address(raw: str) -> None:
+    assert expected(address, raw) == "expected unix:/path of a socket, with at most 107 bytes"
+    assert address.parse(f"unix:/{'x' * 106}").path
+
+
 @given(
-    st.one_of(st.builds(Address, WORDS, st.integers(0, 65535)), st.builds(Address, st.just("::1"), st.integers(0, 9)))
+    st.one_of(
+        st.builds(Address, WORDS.filter(lambda word: not word.isdigit()), st.integers(0, 65535)),
+        st.builds(Address, st.just("::1"), st.integers(0, 9)),
+    )
 )
 def test_an_address_that_is_shown_reads_back_as_the_same(value: Address) -> None:
     assert address.parse(address.show(value)) == value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from sidecars.chassis.config.settings import SettingsError, load
@@ -30,6 +32,26 @@ def test_any_other_place_needs_a_token_and_is_warned_of(listen: str) -> None:
         settings(TAIL_LISTEN=listen)
     [warning] = settings(TAIL_LISTEN=listen, TAIL_TOKEN="t0ken-of-mine").warn()
     assert "are sent without encryption: use loopback and kubectl port-forward" in warning
+
+
+@pytest.mark.parametrize(
+    ("listen", "admin"),
+    [
+        ("127.0.0.1:9912", ":9912"),
+        ("[::1]:9912", "127.0.0.1:9912"),
+        ("localhost:9", "localhost:9"),
+        ("unix:/run/a", "unix:/run/a"),
+    ],
+)
+def test_the_admin_server_and_the_live_tail_need_two_addresses(listen: str, admin: str) -> None:
+    sentence = f"LOGSHIPPER_TAIL_LISTEN={listen}: LOGSHIPPER_ADMIN_LISTEN is {admin}: give each its own address"
+    with pytest.raises(SettingsError, match=re.escape(sentence)):
+        settings(TAIL_LISTEN=listen, ADMIN_LISTEN=admin)
+
+
+@pytest.mark.parametrize("admin", ["off", ":9912", "127.0.0.1:0", "unix:/run/b"])
+def test_another_address_of_the_admin_server_is_no_mistake(admin: str) -> None:
+    assert str(settings(TAIL_LISTEN="127.0.0.1:0", ADMIN_LISTEN=admin).admin_listen) == admin
 
 
 def test_a_token_without_a_live_tail_is_a_mistake() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from sidecars.chassis.config.setting_types import Address, Secret, address, secret
 from sidecars.chassis.config.settings import setting
-from sidecars.chassis.config.urls import is_loopback
+from sidecars.chassis.config.urls import is_loopback, overlap
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 
@@ -23,9 +23,11 @@ class TailSettings:
     tail_token: Secret | None = setting(secret, "bearer token that a client of the live tail must send", default="")
 
 
-def check(settings: TailSettings, variable: Callable[[str], str]) -> Iterator[str]:
-    """Yield a sentence if strangers could see the lines, or if a token guards nothing."""
+def check(settings: TailSettings, admin: Address, variable: Callable[[str], str]) -> Iterator[str]:
+    """Yield a sentence for an address that others reach or that the admin server has, and for a token in vain."""
     listen, token = variable("tail_listen"), variable("tail_token")
+    if settings.tail_listen and admin and overlap(settings.tail_listen, admin):
+        yield f"{listen}={settings.tail_listen}: {variable('admin_listen')} is {admin}: give each its own address"
     if settings.tail_token is not None and not settings.tail_listen:
         yield f"{token} is set, but {listen} is not: there is no live tail"
     if settings.tail_token is None and is_beyond_loopback(settings.tail_listen):
