@@ -197,8 +197,8 @@ class Tail(TailStates):
             self.count_growth(size, now)
             self._extend_prefix(size)
             encoding = self._encoding()
-            if self.rules.encoding == utf16_cutting.AUTO:
-                self.state.encoding = encoding if encoding in utf16_cutting.ENCODINGS else ""
+            if self.rules.encoding == utf16_cutting.AUTO and (mark := utf16_cutting.of_mark(self.read_at(0, 2))):
+                self.state.encoding = mark if mark in utf16_cutting.ENCODINGS else ""
             end = utf16_cutting.whole_units(size, encoding)
             last = self.read_at(max(0, end - POSITION_LENGTH), min(end, POSITION_LENGTH))
             if end and utf16_cutting.is_settled(last, end, encoding):

@@ -6,6 +6,7 @@ pairs. A file that allocates NULs beforehand is read up to them. A piece of a li
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -16,21 +17,41 @@ LITTLE, BIG = "utf-16-le", "utf-16-be"
 ENCODINGS = (LITTLE, BIG)
 AUTO, UTF8 = "auto", "utf-8"
 
+HEAD = 64
+"""Bytes at the beginning of a file that tell if it is in UTF-8 by now."""
+
 _NEWLINES = {LITTLE: b"\n\0", BIG: b"\0\n"}
 _MARKS = {b"\xff\xfe": LITTLE, b"\xfe\xff": BIG, b"\xef\xbb": UTF8}  # U+FEFF at the beginning of a file
 
 
 def encoding_of(setting: str, read_at: Callable[[int, int], bytes], before: str = "") -> str:
     """Return the encoding of a file: for `auto` its first bytes tell it. `before`: see `of_file`."""
-    return of_file(read_at(0, 2), before) if setting == AUTO else setting
+    return of_file(read_at(0, HEAD if before else 2), before) if setting == AUTO else setting
+
+
+def of_mark(first: bytes) -> str | None:
+    """Return the encoding that a mark at the beginning of a file tells; None if there is no mark."""
+    return _MARKS.get(first[:2])
 
 
 def of_file(first: bytes, before: str = "") -> str:
-    """Return the encoding of a file with `ENCODING=auto`, by its first bytes.
+    """Return the encoding of a file with `ENCODING=auto`, by its first bytes: the mark alone, or HEAD bytes.
 
-    A file without a mark is in UTF-8, or as it was `before` it was truncated: who writes it goes on as before.
+    A file without a mark is in UTF-8. Where the file was in UTF-16 `before` it was truncated, it goes on in it, unless
+    its beginning is text of UTF-8. No line of UTF-16 is: its newline has a NUL.
     """
-    return _MARKS.get(first[:2], before or UTF8)
+    return of_mark(first) or (before if before and not _is_utf8(first) else UTF8)
+
+
+def _is_utf8(first: bytes) -> bool:
+    """Return True if the first bytes of a file are text in UTF-8, of which the last character may be cut off."""
+    if not first or b"\0" in first:
+        return False
+    try:
+        codecs.utf_8_decode(first, "strict", False)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def before_nul(data: bytes, encoding: str) -> bytes:

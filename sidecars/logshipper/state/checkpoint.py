@@ -68,7 +68,7 @@ class FileState:
     crc: int = 0  # CRC-32 of the first `crc_length` bytes
     crc_length: int = 0
     times: FileTimes | None = None  # what completes the times in it; None if the input's times need nothing
-    encoding: str = ""  # with ENCODING=auto that of UTF-16, by its mark or that of the file before it was truncated
+    encoding: str = ""  # with ENCODING=auto that of UTF-16, by the mark of the file, also if it was truncated since
 
     def go_on_as(self, before: FileState) -> None:
         """Take over what a file keeps when it is truncated: its writer goes on in the same encoding."""

@@ -185,3 +185,39 @@ def test_a_truncated_file_that_begins_with_another_mark_has_that_encoding(tmp_pa
         write(pod, "ü first\nsecond\n", encoding, _MARKS[encoding])
         pod.look()
         assert ship(pod) == ["ü first", "second"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16le", "utf-16be"])
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_file_of_utf_16_that_is_truncated_and_written_in_utf_8_is_read_as_it_is_now(
+    tmp_path: Path, encoding: str, *, restarts: bool
+) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_PATHS=f"{tmp_path}/logs/app.log*", LOGSHIPPER_ENCODING="auto")
+    write(pod, "first\n", encoding, _MARKS[encoding])
+    pod.look()
+    assert ship(pod) == ["first"]
+    for number, written in enumerate(["utf-8", "utf-8", encoding, "utf-8"]):
+        (pod.logs / f"app.log.{number}").write_bytes(pod.log.read_bytes())
+        pod.log.write_bytes(b"")
+        pod.look()
+        write(pod, f"\u4e0a ü {number}\n", written)
+        pod.look()
+        if restarts:
+            await pod.restart()
+            pod.look()
+        assert ship(pod) == [f"\u4e0a ü {number}"]
+        write(pod, "last\n", written)
+        pod.look()
+        assert ship(pod) == ["last"]
+    assert not pod.dropped()
+
+
+def test_a_truncated_file_that_is_refilled_in_utf_8_before_it_is_looked_at_is_read_as_it_is_now(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_ENCODING="auto")
+    write(pod, "early\n" * 9, "utf-16le", _MARKS["utf-16le"])
+    pod.look()
+    assert ship(pod) == ["early"] * 9
+    pod.log.write_bytes(b"")
+    write(pod, "ü later\n" * 99, "utf-8")
+    pod.look()
+    assert ship(pod) == ["ü later"] * 99

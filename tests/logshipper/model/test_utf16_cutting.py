@@ -84,3 +84,13 @@ def test_the_bytes_before_the_first_nul_that_may_change(data: bytes, encoding: s
 def test_the_end_of_the_last_line(text: str, behind: int, encoding: str) -> None:
     size = len(text[:behind].encode(encoding))
     assert utf16_cutting.after_last_line(text.encode(encoding), encoding) == size
+
+
+@_BOTH
+def test_a_file_that_was_in_utf_16_is_in_utf_8_if_its_beginning_is_text_of_that(encoding: str) -> None:
+    assert utf16_cutting.of_file(b"", encoding) == encoding
+    for first in (b"a", b"10:00 \xc3\xbc\n", ("ü" * 64).encode()[: utf16_cutting.HEAD - 1]):
+        assert utf16_cutting.of_file(first, encoding) == "utf-8"
+    for text in ("10:00 ü\n", "\u4e0a\n", "\u0a0d ü", "ü"):
+        assert utf16_cutting.of_file(text.encode(encoding), encoding) == encoding
+    assert utf16_cutting.of_file(b"\xef\xbb\xbfa", encoding) == "utf-8"
