@@ -191,7 +191,7 @@ SCHEMES = {
             "kafka.kafka",
             "kafka(+tls)://host[:port][,host[:port]…]/topic",
             url_forms.topic,
-            _KAFKA,
+            _KAFKA | _SCHEMA,
             ("none", "gzip", "snappy", "lz4", "zstd"),
             show_path=url_forms.all_of_it,
         ),

@@ -13,8 +13,8 @@ class SchemaSettings:
 
     sink_schema: str = setting(
         choice("none", "ecs", "otel", "gelf"),
-        "for `stdout`, `file`, `http`, `elasticsearch`, `s3` and `nats`: the names of a record's members: ours "
-        "(`none`), those of the Elastic Common Schema (`ecs`), of OpenTelemetry's log data model (`otel`), "
+        "for `stdout`, `file`, `http`, `elasticsearch`, `s3`, `kafka` and `nats`: the names of a record's members: "
+        "ours (`none`), those of the Elastic Common Schema (`ecs`), of OpenTelemetry's log data model (`otel`), "
         "or of GELF (`gelf`)",
         default="none",
     )

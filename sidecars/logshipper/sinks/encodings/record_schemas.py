@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import orjson
@@ -69,7 +69,9 @@ def encoder(schema: str) -> Encode:
 def _gelf(batch: Batch) -> list[bytes]:
     from sidecars.logshipper.sinks.encodings.messages import gelf_messages  # noqa: PLC0415 - loaded only where it is used
 
-    return [message + b"\n" for message in gelf_messages.encode(batch, "")]
+    messages = iter(gelf_messages.encode(batch, ""))
+    sizes = [stop - first for records in batch.records for first, stop in blocks(records)]
+    return [b"".join(message + b"\n" for message in islice(messages, size)) for size in sizes]
 
 
 def _encode(form: Callable[[Records, slice, int], bytes], batch: Batch) -> list[bytes]:

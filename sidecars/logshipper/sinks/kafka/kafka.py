@@ -31,6 +31,7 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.record_thread import CHUNK, beside_the_loop
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import BatchRefused, Outcome, RetryLater
+from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.sinks.encodings.target_names import TargetTemplate, clean_topic
 from sidecars.logshipper.sinks.kafka import producing
 from sidecars.logshipper.sinks.kafka.cluster import Cluster
@@ -76,7 +77,7 @@ class KafkaSink:
         self._process = settings
         self._settings = sink
         self._topics = TargetTemplate(str(sink.url.target).removeprefix("/"), clean=clean_topic, longest=_LONGEST_TOPIC)
-        self._router = Router(self._topics, sink.sink_message_key, sink.compression)
+        self._router = Router(self._topics, sink.sink_message_key, sink.compression, ndjson.encoder(sink.sink_schema))
         self._most = MAX_SIZE  # bytes of a record batch; fewer once a broker found it too large
         self._tls: ReloadingContext | None = None
         self._authenticator: Authenticator | None = None

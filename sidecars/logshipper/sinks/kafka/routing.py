@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from sidecars.logshipper.config.sink_families.kafka_settings import GENERATION, NO_KEY
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.records import Records
+from sidecars.logshipper.sinks.encodings import ndjson
+from sidecars.logshipper.sinks.encodings.ndjson import Encode
 from sidecars.logshipper.sinks.encodings.target_names import TargetTemplate
 from sidecars.logshipper.sinks.kafka.protocol import record_batches
 from sidecars.logshipper.sinks.kafka.protocol.error_codes import RECORDS, TIMESTAMPS, TOO_LARGE, describe, meaning
@@ -75,9 +77,13 @@ class Decisions:
 
 
 class Router:
-    """Chooses the partition of each event. Owned by the sink. `key`: `generation`, `none`, or a template of keys."""
+    """Chooses the partition of each event. Owned by the sink.
 
-    def __init__(self, topics: TargetTemplate, key: str, compression: str) -> None:
+    `key`: `generation`, `none`, or a template of keys. `encode`: makes the values, see `ndjson.encoder`.
+    """
+
+    def __init__(self, topics: TargetTemplate, key: str, compression: str, encode: Encode = ndjson.encode) -> None:
+        self._encode = encode
         self.topics = topics
         self._compression = compression
         self._by_generation = key == GENERATION
@@ -103,8 +109,12 @@ class Router:
             for partition, segment in self._segments(batch, records, numbers, names, partitions, decisions):
                 segments.setdefault(partition, []).append(segment)
         cuts = frozenset(decisions.cuts)
+
+        def values(records: Records) -> list[bytes]:
+            return self._encode(Batch(batch.sink, (records,), batch.at))
+
         return {
-            partition: record_batches.encode(found, self._compression, cuts=cuts, most=most)
+            partition: record_batches.encode(found, self._compression, cuts=cuts, most=most, values=values)
             for partition, found in segments.items()
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import BatchRefused, RetryLater
+from sidecars.logshipper.sinks.encodings import ndjson
 from tests.logshipper.opened_sinks import create
 from tests.logshipper.pipelines import records_of
 from tests.logshipper.receivers import kafka
@@ -109,6 +111,20 @@ async def test_brokers_without_transactions_are_told(broker: KafkaBroker, key: i
     async with opened(broker, sink_transactions="false", sink_acks="1") as sink:
         await sink.deliver(batch("1"))
     assert lines(broker) == ["1"]
+
+
+@pytest.mark.parametrize(("schema", "member"), [("ecs", "event.id"), ("otel", "log.record.uid"), ("gelf", "_event_id")])
+@pytest.mark.parametrize("key", ["generation", "{file}"])
+async def test_the_values_have_the_names_of_the_schema(broker: KafkaBroker, schema: str, member: str, key: str) -> None:
+    some = Batch("default", (records_of("a\nb\n" * 300), records_of("c", MULTILINE="java")), time.time_ns())
+    async with opened(broker, sink_schema=schema, sink_message_key=key) as sink:
+        await sink.deliver(some)
+    values = [json.loads(one.value) for one in broker.stored]
+    assert sorted(one.get("Attributes", one)[member] for one in values) == sorted(some.ids())
+    assert sorted(one.headers["id"].decode() for one in broker.stored) == sorted(some.ids())
+    assert sorted(map(json.dumps, values)) == sorted(
+        json.dumps(json.loads(line)) for line in b"".join(ndjson.encoder(schema)(some)).splitlines()
+    ), "also the time of the batch"
 
 
 # -- restarts ----------------------------------------------------------------------------------------------------------

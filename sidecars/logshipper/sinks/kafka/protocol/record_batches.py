@@ -5,7 +5,8 @@ https://kafka.apache.org/documentation/#recordbatch
     head (61 bytes) │ record │ record │ …        the records are compressed as a whole
 
 A record is its length, attributes, the deltas of its timestamp and offset, its key, its value and its headers. All
-numbers in it are zigzag varints. The value is the event's JSON record; the headers are `file`, `input` and `id`.
+numbers in it are zigzag varints. The value is the event's JSON record, under the names of SINK_SCHEMA; the headers are
+`file`, `input` and `id`.
 
 The CRC covers the head behind it, with the identity and the sequence number of the producer. So a record batch is
 encoded and compressed once, and `sealed` for each attempt.
@@ -108,15 +109,27 @@ class RecordBatch:
         return [struct.pack(">qiibI", 0, length, -1, 2, crc) + checked, *self.payload]
 
 
+def _plain(records: Records) -> list[bytes]:
+    return ndjson.encode(Batch("", (records,)))
+
+
+Values = Callable[[Records], list[bytes]]
+
+
 def encode(
-    segments: Sequence[Segment], algorithm: str, *, cuts: frozenset[int] = frozenset(), most: int = MAX_SIZE
+    segments: Sequence[Segment],
+    algorithm: str,
+    *,
+    cuts: frozenset[int] = frozenset(),
+    most: int = MAX_SIZE,
+    values: Values = _plain,
 ) -> list[RecordBatch]:
     """Return the record batches of one partition, in the order of the segments.
 
     A record batch has `most` bytes before compression, or one larger record. Events whose numbers are `cuts` are the
-    first ones of their record batches.
+    first ones of their record batches. `values` makes the values of events: lines, in the blocks of `record_templates`.
     """
-    encoder = _Encoder(algorithm, cuts, most)
+    encoder = _Encoder(algorithm, cuts, most, values)
     for segment in segments:
         encoder.add(segment)
     return encoder.finish()
@@ -125,8 +138,9 @@ def encode(
 class _Encoder:
     """Collects records into record batches."""
 
-    def __init__(self, algorithm: str, cuts: frozenset[int], most: int) -> None:
+    def __init__(self, algorithm: str, cuts: frozenset[int], most: int, values: Values) -> None:
         self._codec, self._compress = _CODECS[algorithm]
+        self._values = values
         self._cuts = cuts
         self._most = most
         self._done: list[RecordBatch] = []
@@ -141,7 +155,7 @@ class _Encoder:
 
     def add(self, segment: Segment) -> None:
         records = segment.records
-        encoded = ndjson.encode(Batch("", (records,)))
+        encoded = self._values(records)
         headers = _headers(records)
         for (first, _), block in zip(blocks(records), encoded, strict=True):
             values = block.split(b"\n")[:-1]
