@@ -42,8 +42,13 @@ class Packing:
             self._done += 1
             self._beat()
 
-    async def batch(self, sink: str, at: int) -> PackedBatch:
-        """Return the batch of all chunks. Call it once, after the last `shrink`."""
+    async def batch(self, sink: str, at: int, *, is_whole: bool = True) -> PackedBatch:
+        """Return the batch of all chunks. Call it once, after the last `shrink`.
+
+        `is_whole`: False if it is collected again, and a part of it is gone.
+        """
+        if not is_whole:
+            self._pack.forget_note()
         await beside_the_loop(sum(records.chunk.size for records in self._records), self._pack.finish)
         return PackedBatch(sink, tuple(self._records), at, pack=self._pack)
 

@@ -42,7 +42,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sidecars.chassis.runtime import logs
 from sidecars.chassis.runtime.health import Health
@@ -53,7 +53,7 @@ from sidecars.logshipper.delivery.in_flight import InFlightBatch, InFlightBatche
 from sidecars.logshipper.delivery.rejections import Rejections
 from sidecars.logshipper.delivery.retry import RetryLoop, wait_for_event
 from sidecars.logshipper.delivery.sink_availability import SinkAvailability
-from sidecars.logshipper.delivery.sink_queue import SinkQueue
+from sidecars.logshipper.delivery.sink_queue import Resent, SinkQueue
 from sidecars.logshipper.delivery.unparsed_events import UnparsedEvents
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.chunk import Chunk
@@ -266,8 +266,7 @@ class Shipper:
             chunks = self._limits.with_quotas(chunks, content.records)
             self._queue.sending(chunks, at)
             return chunks, content
-        at = self._queue.now()
-        packing = self._packing(self._sink, at)
+        packing = self._packing(self._sink, at := self._queue.now())
         chunks = await self._queue.collect_batch(limit, packing.shrink)
         if not chunks:
             return None
@@ -275,7 +274,7 @@ class Shipper:
         self._queue.note_times(chunks)
         if self._limits:
             chunks = self._limits.with_quotas(chunks, content.records)
-        self._queue.sending(chunks, at)
+        self._queue.sending(chunks, at, content.pack.note(content.key))
         return chunks, content
 
     async def _resend(self) -> list[tuple[list[Chunk], Batch]]:
@@ -283,19 +282,20 @@ class Shipper:
         if not isinstance(self._sink, PackingSink):
             return [(chunks, await self._content(chunks, at, again=True)) for chunks, at in self._queue.resend()]
         sink = self._sink
-        packings: dict[int, Packing] = {}  # by the list of a batch's chunks
+        packings: dict[Resent, Packing] = {}
 
-        async def shrink(chunks: list[Chunk], at: int) -> None:
-            await packings.setdefault(id(chunks), self._packing(sink, at, again=True)).shrink(chunks)
+        async def shrink(one: Resent) -> None:
+            packings[one] = packings.get(one) or self._packing(sink, one.at, one.note, again=True)
+            await packings[one].shrink(one.chunks)
 
-        batches = await self._queue.resend_batches(shrink)
-        return [(chunks, await packings[id(chunks)].batch(self.name, at)) for chunks, at in batches]
+        again = await self._queue.resend_batches(shrink)
+        return [(one.chunks, await packings[one].batch(self.name, one.at, is_whole=one.is_whole)) for one in again]
 
-    def _packing(self, sink: PackingSink, at: int, *, again: bool = False) -> Packing:
+    def _packing(self, sink: PackingSink, at: int, note: Any = None, *, again: bool = False) -> Packing:
         from sidecars.logshipper.delivery.packing import Packing  # noqa: PLC0415 - loaded only for such a sink
 
         return Packing(
-            sink.new_pack(at), lambda chunks: self._process(chunks, at, self._limit(again)), self._heartbeat.beat
+            sink.new_pack(at, note), lambda chunks: self._process(chunks, at, self._limit(again)), self._heartbeat.beat
         )
 
     async def _content(self, chunks: list[Chunk], at: int, *, again: bool = False) -> Batch:

@@ -17,6 +17,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sidecars.logshipper.config.limits import LINE_ROOM
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from sidecars.logshipper.transform.reduction.sink_limits import SinkLimits
 
 Shrink = Callable[[list[Chunk]], Awaitable[None]]
-ShrinkAgain = Callable[[list[Chunk], int], Awaitable[None]]
+ShrinkAgain = Callable[["Resent"], Awaitable[None]]
 
 _SLICE = 1024 * 1024  # bytes that are read in one turn of the loop: about 4 ms
 _PACED = 128 * 1024  # bytes that are read of a file with a rate limit: what may not pass yet is read again
@@ -46,6 +47,16 @@ _FILES = 16  # files that are read in one turn of the loop: about 5 ms, if each 
 _MOST_CHUNKS = 500  # of a batch: its positions move in one turn of the loop
 _LOOKED_AT = 1000  # files that are looked at in one turn of the loop: about 2 ms
 _TOO_LONG = 8  # a batch is full if the next events of so many files do not fit into it: more reads would be in vain
+
+
+@dataclass(slots=True, eq=False)
+class Resent:
+    """A batch that is read again: its chunks, when it was collected, and the note of its sink."""
+
+    chunks: list[Chunk]
+    at: int
+    note: Any
+    is_whole: bool = True  # False once it is known that a part of the batch is gone
 
 
 class SinkQueue:
@@ -166,30 +177,31 @@ class SinkQueue:
         Return the chunks of each, and the instant at which they were collected. They are in flight again. The caller
         sends them as they are, in this order.
         """
-        batches: list[tuple[list[Chunk], int]] = []
+        batches: list[Resent] = []
         for _ in self._resend_steps(batches):
             pass
-        return batches
+        return [(batch.chunks, batch.at) for batch in batches]
 
-    async def resend_batches(self, shrink: ShrinkAgain) -> list[tuple[list[Chunk], int]]:
+    async def resend_batches(self, shrink: ShrinkAgain) -> list[Resent]:
         """Read the batches again as `resend` does. `shrink` is called after each chunk, as in `collect_batch`."""
-        batches: list[tuple[list[Chunk], int]] = []
-        for chunks, at in self._resend_steps(batches):
-            await shrink(chunks, at)
+        batches: list[Resent] = []
+        for batch in self._resend_steps(batches):
+            await shrink(batch)
         return batches
 
-    def _resend_steps(self, batches: list[tuple[list[Chunk], int]]) -> Iterator[tuple[list[Chunk], int]]:
-        """Add the batches to the list. Yield the chunks of a batch, and its instant, each time they got one more."""
+    def _resend_steps(self, batches: list[Resent]) -> Iterator[Resent]:
+        """Add the batches to the list. Yield a batch each time it got one more chunk."""
         for sent in self._store.sink(self._sink).sending:
-            at = sent.at or self._now()  # an older version did not write it
-            chunks: list[Chunk] = []
+            batch = Resent([], sent.at or self._now(), sent.note)  # an older version did not write the instant
             for item in sent.ranges:
                 if (chunk := self._reread(item)) is not None:
-                    chunks.append(chunk)
-                    yield chunks, at
-            if chunks:
-                batches.append((chunks, at))
-                self._in_flight.append(SentBatch(list(map(chunk_range, chunks)), at))
+                    batch.chunks.append(chunk)
+                    yield batch
+            if batch.chunks:
+                ranges = list(map(chunk_range, batch.chunks))
+                batch.is_whole = [found[:4] for found in ranges] == [item[:4] for item in sent.ranges]
+                batches.append(batch)
+                self._in_flight.append(SentBatch(ranges, batch.at, batch.note if batch.is_whole else None))
         self._write_ranges()
 
     def _reread(self, sent: ChunkRange) -> Chunk | None:
@@ -268,13 +280,13 @@ class SinkQueue:
         """Return the instant of a batch that is collected now, in nanoseconds since 1970."""
         return self._now()
 
-    def sending(self, chunks: Iterable[Chunk], at: int | None = None) -> int:
+    def sending(self, chunks: Iterable[Chunk], at: int | None = None, note: Any = None) -> int:
         """Write to the journal that a batch of exactly these chunks is sent: it is repeated as it is after kill -9.
 
-        Return the instant that the journal has for the batch: `at`, or else `now`.
+        `note`: of the sink. Return the instant that the journal has for the batch: `at`, or else `now`.
         """
         at = self._now() if at is None else at
-        self._in_flight.append(SentBatch(list(map(chunk_range, chunks)), at))
+        self._in_flight.append(SentBatch(list(map(chunk_range, chunks)), at, note))
         self._write_ranges()
         return at
 

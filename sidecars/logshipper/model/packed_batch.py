@@ -28,13 +28,22 @@ class Pack(Protocol):
     def encoded_records(self, indices: Sequence[int]) -> Iterator[bytes]:
         """Yield the encoded record of each of these events, as a line. The indices must rise."""
 
+    def note(self, batch_key: str) -> Any:
+        """Return the note for the journal, by which the sink knows the same places after a restart. A JSON value."""
+
+    def forget_note(self) -> None:
+        """Make places anew: the batch has less than the one that the note is about."""
+
 
 @runtime_checkable
 class PackingSink(Protocol):
     """A sink (`sinks.base.Sink`) whose batches are packed. `deliver` gets a `PackedBatch`."""
 
-    def new_pack(self, at: int) -> Pack:
-        """Return the pack of a batch that is collected from now on. `at`: see `Batch.at`."""
+    def new_pack(self, at: int, note: Any = None) -> Pack:
+        """Return the pack of a batch that is collected from now on. `at`: see `Batch.at`.
+
+        `note`: of a batch that is collected again, `Pack.note` of an earlier process, perhaps under other settings.
+        """
 
 
 class Hollow(Sequence[str]):

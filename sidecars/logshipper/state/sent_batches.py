@@ -6,12 +6,16 @@ from that instant and not from the time of an attempt: a resend after midnight m
 The entry of a batch is written directly before its first attempt, so the instant is the beginning of its attempts, too:
 its age does not begin anew with a restart.
 
+A sink may add a note: any JSON value, from which it knows where it sends the batch, whatever its settings are by then.
+`s3` has the keys of the objects in it.
+
 A range has a quota, with which the same events are dropped again, if a rate limit has dropped some of it. Older
-versions refuse such a state.
+versions refuse such a state, and one with a note.
 
 | form | written by |
 |---|---|
 | `[[range, …], at]` | this version |
+| `[[range, …], at, note]` | a sink that adds a note |
 | `[generation, position, start, end, kind]` | a range |
 | `[generation, position, start, end, kind, quota]` | a range of which a rate limit has dropped events |
 | `[range, …]` | the versions before: the instant is not known, and is 0 |
@@ -56,6 +60,7 @@ class SentBatch(NamedTuple):
 
     ranges: list[ChunkRange]
     at: int
+    note: Any = None  # of the sink; None: it has none
 
 
 def parse(items: list[Any]) -> list[SentBatch]:
@@ -65,8 +70,8 @@ def parse(items: list[Any]) -> list[SentBatch]:
 
 def _batch(item: Any) -> SentBatch:
     match item:
-        case [list(ranges), int(at)]:
-            return SentBatch([_range(each) for each in ranges], saved_values.number(at, _LATEST))
+        case [list(ranges), int(at), *note] if len(note) <= 1:
+            return SentBatch([_range(each) for each in ranges], saved_values.number(at, _LATEST), *note)
         case list():
             return SentBatch([_range(each) for each in item], 0)
     raise TypeError("a batch is no list")
@@ -83,7 +88,14 @@ def _range(item: Any) -> ChunkRange:
 
 def as_saved(batches: Iterable[SentBatch]) -> list[Any]:
     """Return the batches as the state has them."""
-    return [[[item[: None if item.quota else -1] for item in batch.ranges], batch.at] for batch in batches]
+    return [
+        [
+            [item[: None if item.quota else -1] for item in batch.ranges],
+            batch.at,
+            *([] if batch.note is None else [batch.note]),
+        ]
+        for batch in batches
+    ]
 
 
 def chunk_range(chunk: Chunk) -> ChunkRange:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -81,6 +82,32 @@ def test_a_batch_that_is_collected_is_stored_even_if_its_file_is_truncated(tmp_p
     finally:
         store.close()
     assert [record["message"] for record in store.records()] == [str(number) for number in range(5000)]
+
+
+@pytest.mark.parametrize("knows", [("if-none-match", "x-amz-checksum-sha256"), ()], ids=["conditions", "overwrites"])
+def test_a_batch_in_flight_at_an_update_with_other_settings_is_stored_once(
+    tmp_path: Path, start: Start, knows: tuple[str, ...]
+) -> None:
+    store = ObjectStore(knows=knows)
+    store.faults = ["", "", "lost"][-3 if not knows else -1 :]  # two refusals of what it does not know come before
+    settings = environ(tmp_path, free_port(), LOGSHIPPER_SINK="s3://logs", LOGSHIPPER_SINK_ENDPOINT=store.endpoint)
+    settings |= {**KEYS, "LOGSHIPPER_RETRY_MIN": "30s", "LOGSHIPPER_RETRY_MAX": "30s", "POD_NAME": "shop-0"}
+    append(tmp_path / "logs" / "app.log", "".join(f'{{"n":{number}}}\n' for number in range(500)))
+    try:
+        first = start("logshipper", **settings)
+        wait_until(lambda: store.stored, "the object is there")
+        first.kill()
+        changed = {"LOGSHIPPER_SINK_OBJECT_KEY": "new/%j/", "LOGSHIPPER_COMPRESSION": "zstd", "POD_NAME": "shop-1"}
+        changed |= {"LOGSHIPPER_FORMAT": "json", "LOGSHIPPER_EXIT_WHEN_IDLE": "100ms"}
+        second = start("logshipper", **(settings | changed))
+        append(tmp_path / "logs" / "app.log", '{"n":500}\n')
+        wait_until(lambda: second.process.poll() is not None, f"the end; {second.stderr_file} has its log")
+        assert second.process.returncode == 0, second.stderr
+    finally:
+        store.close()
+    found = [record["n"] if "n" in record else json.loads(record["message"])["n"] for record in store.records()]
+    assert sorted(found) == list(range(501))
+    assert sorted(key.partition("/")[0] for key in store.objects) == ["new", "unknown"]
 
 
 # -- credentials ---------------------------------------------------------------------------------------------------

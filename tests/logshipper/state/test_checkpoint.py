@@ -52,7 +52,8 @@ _RANGE = st.builds(
     st.sampled_from(sent_batches.KINDS),
     st.none() | st.dictionaries(st.text("0f", min_size=12, max_size=12) | st.just(""), st.integers(-1, 99), min_size=1),
 )
-_BATCH = st.builds(SentBatch, st.lists(_RANGE, max_size=3), st.integers(0, 2**63 - 1))
+_NOTE = st.none() | st.just({"keys": ["a/b"], "template": "%Y/"})
+_BATCH = st.builds(SentBatch, st.lists(_RANGE, max_size=3), st.integers(0, 2**63 - 1), _NOTE)
 _STATE = st.builds(
     State,
     st.lists(_FILE, max_size=4).map(lambda files: {file.generation: file for file in files}),

@@ -28,8 +28,57 @@ _EXTENSIONS = {"none": ".ndjson", "gzip": ".ndjson.gz", "zstd": ".ndjson.zst"}
 _TYPES = {"none": "application/x-ndjson", "gzip": "application/gzip", "zstd": "application/zstd"}
 _MOST_PLACES = 100  # of values of fields, in an hour
 _KEY_DIGITS = 16
+_LONGEST = 1024  # bytes
+_BY_EXTENSION = {extension: algorithm for algorithm, extension in _EXTENSIONS.items()}
+_END = re.compile(r"\d{8}T\d{6}\.\d{9}Z-[0-9a-z]+-\d{15,}-[0-9a-f]{16}(?P<extension>\.ndjson(\.gz|\.zst)?)\Z", re.ASCII)
 _LAST = 2**63  # nanoseconds since 1970
 _DIRECTIVE = re.compile(r"%(.)", re.DOTALL)
+
+
+class KnownKeys(NamedTuple):
+    """The keys of the objects of a batch that an earlier process has begun to store, from the journal.
+
+    So a batch in flight at a change of the settings, or of the version, is stored under its first keys. If it has one,
+    all of its events belong there. If it has several, an event belongs to that of its place by the `template` of then.
+    """
+
+    template: str
+    compression: str
+    by_place: dict[str, str]
+
+    @property
+    def only_place(self) -> str | None:
+        """The place of all events; None if there are several."""
+        return next(iter(self.by_place)) if len(self.by_place) == 1 else None
+
+
+def known_keys(note: Any, prefix: str) -> KnownKeys | None:
+    """Return the keys in a note; None if there are none, or if it has one that is not below the prefix of now."""
+    match note:
+        case {"template": str(template), "keys": [_, *_] as keys}:
+            found = [_key(key, prefix) for key in keys]
+        case _:
+            return None
+    places = {key.removeprefix(prefix)[: -len(end[0])]: key for key, end in zip(keys, found, strict=True) if end}
+    extensions = {end["extension"] for end in found if end}
+    if len(places) < len(keys) or len(extensions) > 1 or not _is_template(template):
+        return None
+    return KnownKeys(template, _BY_EXTENSION[extensions.pop()], places)
+
+
+def _key(key: Any, prefix: str) -> re.Match[str] | None:
+    """Return the end of a key, if it is one of ours below the prefix."""
+    if not isinstance(key, str) or not key.startswith(prefix) or len(key) > _LONGEST or not key.isprintable():
+        return None
+    return None if {".", ".."}.intersection(key.split("/")) else _END.search(key, len(prefix))
+
+
+def _is_template(text: str) -> bool:
+    try:
+        TargetTemplate(text)
+    except ValueError:
+        return False
+    return True
 
 
 class FirstEvent(NamedTuple):
@@ -47,7 +96,8 @@ class Places:
     by its pack. Times alone have no bound of their own: an old log may have many days.
     """
 
-    def __init__(self, template: str) -> None:
+    def __init__(self, template: str, prefix: str = "") -> None:
+        self.text, self.prefix = template, prefix
         self._template = TargetTemplate(template)
         fields = [part for part in name_templates.parse(template) if isinstance(part, name_templates.Field)]
         by_values = "/".join(f"{{{part.name}}}" for part in fields)

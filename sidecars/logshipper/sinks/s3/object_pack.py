@@ -4,6 +4,10 @@ Each chunk is encoded, partitioned by the place of its events, and compressed at
 objects: the events of further places share the last one. The places are taken in the order of the events, so that a
 batch that is sent again has the same objects.
 
+A batch that is collected again is stored under the keys that its journal has, whatever the settings are by then. But if
+a part of it is gone (`forget_note`), the rest gets keys of its own: a store without conditions would lose lines that it
+has.
+
 A part of the batch (`part`), which the sink is asked to send after a store has refused the whole for its size, is cut
 out of the compressed streams: they are unpacked, and its lines are compressed again.
 """
@@ -13,12 +17,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.model.packed_batch import PackedBatch
 from sidecars.logshipper.model.records import Records
 from sidecars.logshipper.sinks.encodings import compression, ndjson
-from sidecars.logshipper.sinks.s3.object_keys import OTHER, FirstEvent, Places
+from sidecars.logshipper.sinks.s3.object_keys import OTHER, FirstEvent, KnownKeys, Places, object_key
 
 MOST_OBJECTS = 32
 """Objects of a batch, at most."""
@@ -33,6 +38,7 @@ class PackedObject:
     stream: compression.Stream
     pieces: list[bytes] = field(default_factory=list)
     is_stored: bool = False  # True if the store has it
+    known_key: str = ""  # that an earlier process has chosen, see `KnownKeys`
 
     def add(self, blocks: Sequence[bytes]) -> None:
         """Compress further lines."""
@@ -54,11 +60,21 @@ class PackedObject:
 class ObjectPack:
     """The packed events of one batch. See `model.packed_batch.Pack`."""
 
-    def __init__(self, sink: str, at: int, places: Places, algorithm: str, encode: ndjson.Encode) -> None:
+    def __init__(
+        self,
+        sink: str,
+        at: int,
+        places: Places,
+        algorithm: str,
+        encode: ndjson.Encode,
+        known: KnownKeys | None = None,
+    ) -> None:
         self._sink, self._at = sink, at
         self._encode = encode
-        self._places = places
-        self._algorithm = algorithm
+        if known is not None and known.template != places.text:
+            places = Places(known.template, places.prefix)
+        self._places, self._known = places, known
+        self.algorithm = known.compression if known else algorithm
         self._numbers: dict[str, int] = {}  # place -> number of its object
         self.objects: list[PackedObject] = []
         self._object_of: array[int] | None = None  # for each event the number of its object; None: all are in the first
@@ -69,7 +85,8 @@ class ObjectPack:
 
     def add(self, records: Records) -> None:
         batch = Batch(self._sink, (records,), self._at)
-        places = self._places.of(records, batch)
+        only = self._known.only_place if self._known else None
+        places = self._places.of(records, batch) if only is None else [only] * len(records.bodies)
         if len(set(places)) == 1:
             number = self._number(places[0], records, 0)
             self._note([number] * len(places) if self._object_of is not None or number else (), len(places))
@@ -99,7 +116,8 @@ class ObjectPack:
             number = self._numbers[place] = len(self.objects)
             when = None if records.times is None else records.times[index]
             first = FirstEvent(records.chunk.generation, records.offsets[index], self._at if when is None else when)
-            self.objects.append(PackedObject(place, first, compression.stream(self._algorithm)))
+            self.objects.append(PackedObject(place, first, compression.stream(self.algorithm)))
+            self.objects[-1].known_key = self._known.by_place.get(place, "") if self._known else ""
         return number
 
     def _note(self, numbers: Sequence[int], count: int) -> None:
@@ -109,6 +127,21 @@ class ObjectPack:
         if self._object_of is not None:
             self._object_of.extend(numbers or [0] * count)
         self._events += count
+
+    # -- keys ----------------------------------------------------------------------------------------------------------
+
+    def key_of(self, packed: PackedObject, batch_key: str) -> str:
+        """Return the key of one of the objects of a batch, or of a part of it. `batch_key`: `Batch.key`."""
+        return packed.known_key or object_key(
+            self._places.prefix, packed.place, packed.first, batch_key, self.algorithm
+        )
+
+    def note(self, batch_key: str) -> dict[str, Any]:
+        return {"template": self._places.text, "keys": [self.key_of(packed, batch_key) for packed in self.objects]}
+
+    def forget_note(self) -> None:
+        for packed in self.objects:
+            packed.known_key = ""
 
     # -- unpacking -----------------------------------------------------------------------------------------------------
 
@@ -126,7 +159,7 @@ class ObjectPack:
 
     def _lines(self, packed: PackedObject) -> Iterator[bytes]:
         rest = b""
-        for block in compression.decompressed(self._algorithm, packed.pieces):
+        for block in compression.decompressed(self.algorithm, packed.pieces):
             whole, newline, behind = block.rpartition(b"\n")
             if not newline:
                 rest += block
@@ -154,7 +187,7 @@ class ObjectPack:
             if number not in made:
                 records, at = batch.find(index)
                 first = FirstEvent(records.chunk.generation, records.offsets[at], batch.at)
-                made[number] = PackedObject(self.objects[number].place, first, compression.stream(self._algorithm))
+                made[number] = PackedObject(self.objects[number].place, first, compression.stream(self.algorithm))
             made[number].add([line])
         for each in made.values():
             each.finish()

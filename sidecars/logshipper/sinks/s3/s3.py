@@ -5,7 +5,8 @@ Accepted: every object of the batch is there, whole. Rejected: never. `answers` 
 Repeats: none. The key of an object follows from its batch (`object_keys`), and a batch that was in flight at a kill -9
 is collected again as it was. So what is sent again is the same object: a store with conditions answers 412, which is a
 yes; any other one overwrites the object with the same lines. So each line is there exactly once, but for the cases that
-SINKS.md names: an object was moved, its key was set anew, or the state or a file of the batch is gone.
+SINKS.md names: an object was moved, the prefix was set anew, or the state or a file of the batch is gone. The journal
+has the keys of a batch in flight, so that other settings, and another version, store it under the same ones.
 
 A batch is packed while it is collected (`object_pack`): 32 MiB of lines are a few MiB in memory.
 """
@@ -21,7 +22,7 @@ from sidecars.logshipper.model.record_thread import beside_the_loop
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Outcome
 from sidecars.logshipper.sinks.encodings import ndjson
-from sidecars.logshipper.sinks.s3.object_keys import Places, object_key
+from sidecars.logshipper.sinks.s3.object_keys import Places, known_keys
 from sidecars.logshipper.sinks.s3.object_pack import ObjectPack, PackedObject
 from sidecars.logshipper.sinks.s3.store import Store
 from sidecars.logshipper.sinks.s3.upload import Uploader
@@ -42,7 +43,7 @@ class S3Sink:
         prefix = str(sink.url.target).strip("/")
         self._prefix = f"{prefix}/" if prefix else ""
         self._encode = ndjson.encoder(sink.sink_schema)
-        self._places = self.targets = Places(sink.sink_object_key)
+        self._places = self.targets = Places(sink.sink_object_key, self._prefix)
         self._store = Store(settings, sink)
         self._uploader = Uploader(self._store, sink)
 
@@ -50,16 +51,17 @@ class S3Sink:
         self._store.open()
         return self._places.restore(receipt)
 
-    def new_pack(self, at: int) -> ObjectPack:
-        return ObjectPack(self._name, at, self._places, self._compression, self._encode)
+    def new_pack(self, at: int, note: Any = None) -> ObjectPack:
+        known = known_keys(note, self._prefix)
+        return ObjectPack(self._name, at, self._places, self._compression, self._encode, known)
 
     async def deliver(self, batch: Batch) -> Outcome:
         if not isinstance(batch, PackedBatch):
             raise TypeError("the batches of this sink are packed")
         for packed in await self._objects(batch):
             if not packed.is_stored:
-                key = object_key(self._prefix, packed.place, packed.first, batch.key, self._compression)
-                await self._uploader.store(key, packed.pieces)
+                key = batch.pack.key_of(packed, batch.key)
+                await self._uploader.store(key, packed.pieces, batch.pack.algorithm)
                 packed.is_stored = True
         return Outcome(receipt=self._places.receipt)
 

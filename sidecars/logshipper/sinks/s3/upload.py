@@ -65,20 +65,25 @@ class Uploader:
     def __init__(self, store: Store, sink: SinkSettings) -> None:
         self._store = store
         self._name = sink.name
-        self._fields = [*content_fields(sink.compression, encoding=sink.sink_content_encoding), *_options(sink)]
+        self._names_encoding = sink.sink_content_encoding
+        self._options = list(_options(sink))
         self._condition = [_CONDITION]  # empty once the store was found not to know it
         self._checksums = sink.sink_checksum != "none"
         self._may_omit_checksums = sink.sink_checksum == "auto"
         self._open: set[tuple[str, str]] = set()  # key and id of uploads of parts
 
-    async def store(self, key: str, pieces: Sequence[bytes]) -> None:
-        """Store the object. Raises RetryLater or BatchTooLarge: there is no object then, or the whole one."""
+    async def store(self, key: str, pieces: Sequence[bytes], compression: str) -> None:
+        """Store the object. `compression`: that of the pieces.
+
+        Raises RetryLater or BatchTooLarge: there is no object then, or the whole one.
+        """
+        fields = [*content_fields(compression, encoding=self._names_encoding), *self._options]
         if sum(map(len, pieces)) <= PART:
-            await self._send(_Call("PUT", key, fields=self._fields, blocks=pieces, makes_object=True))
+            await self._send(_Call("PUT", key, fields=fields, blocks=pieces, makes_object=True))
             return
         for _ in range(_TRIES):
             with contextlib.suppress(_BeginAgain):
-                await self._store_in_parts(key, pieces)
+                await self._store_in_parts(key, pieces, fields)
                 return
         raise RetryLater("the store ends each upload of parts before it is complete")
 
@@ -89,9 +94,9 @@ class Uploader:
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
-    async def _store_in_parts(self, key: str, pieces: Sequence[bytes]) -> None:
+    async def _store_in_parts(self, key: str, pieces: Sequence[bytes], fields: Sequence[tuple[str, str]]) -> None:
         checksums = self._checksums
-        fields = [*self._fields, *([("x-amz-checksum-algorithm", "SHA256")] if checksums else [])]
+        fields = [*fields, *([("x-amz-checksum-algorithm", "SHA256")] if checksums else [])]
         response = await self._send(_Call("POST", key, "?uploads=", fields))
         upload = element(response.body, "UploadId")
         if not upload:

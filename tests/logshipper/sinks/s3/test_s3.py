@@ -8,26 +8,17 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
 
-from sidecars.chassis.config.settings import load
 from sidecars.logshipper.delivery.dead_letters import DeadLetters
-from sidecars.logshipper.delivery.packing import Packing
-from sidecars.logshipper.model.chunk import Chunk
-from sidecars.logshipper.model.packed_batch import PackedBatch
-from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import BatchTooLarge, RetryLater
 from sidecars.logshipper.sinks.s3 import upload
-from sidecars.logshipper.transform.pipeline import Pipeline
 from tests.logshipper.opened_sinks import opened
+from tests.logshipper.packed_batches import packed
 from tests.logshipper.receivers.object_store import ObjectStore, unpacked
 from tests.logshipper.receivers.stream import Stream
-from tests.logshipper.support import a_chunk
-
-AT = 1_796_018_400_000_000_000  # 2026-11-30T06:00:00Z
 
 
 @pytest.fixture
@@ -36,21 +27,6 @@ def store() -> Iterator[ObjectStore]:
     yield made
     made.close()
     assert made.wrong == []
-
-
-async def packed(sink: Any, *texts: str, at: int = AT, **settings: str) -> PackedBatch:
-    """Return a batch with a chunk for each text."""
-    environ = {"LOGSHIPPER_PATHS": "/logs/*", "LOGSHIPPER_SINK": "stdout:"}
-    loaded = load(Settings, {**environ, "POD_NAME": "shop-0", "POD_NAMESPACE": "shop", **settings})
-    process = Pipeline(loaded.inputs["default"], loaded.pod_fields()).process
-    packing = Packing(sink.new_pack(at), lambda chunks: tuple(map(process, chunks)), lambda: None)
-    chunks: list[Chunk] = []
-    start = 0
-    for text in texts:
-        chunks.append(a_chunk(text.encode(), start))
-        start += len(text.encode())
-    await packing.shrink(chunks)
-    return await packing.batch("default", at)
 
 
 async def put(store: ObjectStore, *texts: str, url: str = "s3://logs/pre", **settings: str) -> None:
