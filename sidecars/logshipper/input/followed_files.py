@@ -10,7 +10,7 @@ import itertools
 import math
 import os
 import sys
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Generator, Iterable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -298,7 +298,7 @@ class FollowedFiles:
         self.open_files.forget(tail)
         del self._by_key[original.key]
         copy = rotated_file_matching.find_copy(
-            tail, original.key, self._by_key, self.access, self._volumes, list_directory
+            tail, original.key, self._known_keys(), self.access, self._volumes, list_directory
         )
         copied_to = copy[0].path if copy else "none"
         log.info("a file was truncated", file=state.path, generation=state.generation, copy=copied_to)
@@ -310,6 +310,10 @@ class FollowedFiles:
             self._begin(original, descriptor, lambda begun, _: begun.go_on_as(state))
         else:
             os.close(descriptor)  # the next scan finds it as a new file
+
+    def _known_keys(self) -> Container[FileKey]:
+        """Return the files that are no copies of others."""
+        return self._by_key
 
     # -- closing -------------------------------------------------------------------------------------------------------
 

@@ -136,8 +136,8 @@ class Follower(CompressedCopies):
 
         One call in ten returns True in any case: see `DirectoryTimes`.
         """
-        unreachable = any(not tail.reachable for tail in self.tails.values())
-        return bool(self.access.needs_scan or self._copies or unreachable) or self._directory_times.may_have_changed()
+        awaited = self.awaits_scan or any(not tail.reachable for tail in self.tails.values())
+        return awaited or self.access.needs_scan or self._directory_times.may_have_changed()
 
     def look(self, *, changed: bool) -> bool:
         """Scan, or poll if that is enough and nothing is known to have `changed`. Return True if there may be news."""

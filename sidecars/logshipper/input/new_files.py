@@ -7,14 +7,18 @@
 | is compressed | it is not read, or see `compressed.copies` |
 | was not written for IGNORE_OLDER | it is followed from its end, and its bytes are counted as ignored |
 | exists at the first start, with START_AT=end | it is followed from the end of its last whole line |
+| is empty | it is followed as *untold*: once it has content, a scan decides as on a new file; nothing is read before |
 | any other | it is followed from its beginning |
+
+A copy is empty for a moment, too, before it is written. Without the decision its lines would come twice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Container, Generator, Mapping
 from functools import partial
 
 from sidecars.chassis.runtime import logs
@@ -23,6 +27,7 @@ from sidecars.logshipper.input.file_access import reader_at
 from sidecars.logshipper.input.followed_files import FollowedFiles, Inputs
 from sidecars.logshipper.input.rotation.missed_files import MissedFiles
 from sidecars.logshipper.input.rotation.rotated_file_matching import HeadIndex, UnfinishedCopies, is_later_file
+from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model import fingerprint, utf16_cutting
 from sidecars.logshipper.model.file_key import FileKey
 from sidecars.logshipper.model.fingerprint import POSITION_LENGTH, PREFIX_LENGTH
@@ -53,6 +58,9 @@ class NewFiles(FollowedFiles):
         self._match: FileState | None = None  # the missed generation that the new file may be
         self._ignored: dict[FileKey, str] = {}  # compressed files
         self._copies = UnfinishedCopies(clock)
+        self._untold: set[str] = set()  # generations of files that were found empty
+        self._is_empty = False  # True if the new file is
+        self.has_first_content = False  # True if an untold file has content: the next scan decides on it
 
     def _follow_new(self, files: Mapping[FileKey, FoundFile], *, first: bool) -> Generator[None, None, None]:
         heads: HeadIndex | None = None
@@ -65,24 +73,31 @@ class NewFiles(FollowedFiles):
             elif tail.state.path != found.path:
                 tail.move(found.path, key, self._folder_of(found.path))
                 self._store.record_file(tail.state)
+            if tail is not None and tail.state.generation in self._untold:
+                heads = heads or (yield from HeadIndex.of(list(self.tails.values())))
+                self._tell_apart(tail, found, heads)
             if count % _AT_ONCE == 0:
                 yield
         for gone in [key for key in self._ignored if key not in files]:
             del self._ignored[gone]
         self._copies.forget_all_but(files)
+        for tail in [self.tails[generation] for generation in self._untold]:
+            if tail.key not in files:  # it has lost its name: it must not be lost
+                self._take_for_new(tail)
+        self.has_first_content = False
 
     def _consider(self, found: FoundFile, heads: HeadIndex, *, at_end: bool) -> None:
         """Follow a file if it is new, and neither compressed nor a copy that is still being written."""
         if self._is_in_hand(found) or (found.size < _SHORTEST and found.path.endswith(_COMPRESSED)):
             return
-        self._match = None
+        self._match, self._is_empty = None, False
         descriptor = self.access.open_if(found, partial(self._is_new, found, heads, at_end))
         if descriptor is not None and not self._goes_on_in(found, descriptor):
             if self._is_old(found):
                 tail = self._begin(found, descriptor, self._skip_all)
                 tail.ignore_all()
             else:
-                tail = self._begin(found, descriptor, self._skip_to_end if at_end else None)
+                tail = self._begin(found, descriptor, self._skip_to_end if at_end else self._note_untold)
             heads.add(tail)
         self.trim_open_files()
 
@@ -96,7 +111,8 @@ class NewFiles(FollowedFiles):
         self._ignored[found.key] = found.path
 
     def _is_new(self, found: FoundFile, heads: HeadIndex, at_end: bool, read_at: fingerprint.ReadAt) -> bool:  # noqa: FBT001 - a part of `partial`
-        if fingerprint.is_compressed(read_at(0, 8)):
+        self._is_empty = not (first := read_at(0, 8))
+        if fingerprint.is_compressed(first):
             self._take_compressed(found, read_at, at_end=at_end)
             return False
         if missed := self._missed.generation_of(found, read_at):
@@ -116,18 +132,68 @@ class NewFiles(FollowedFiles):
         return True
 
     def _is_unfinished_copy(self, found: FoundFile, heads: HeadIndex, read_at: fingerprint.ReadAt) -> bool:
+        followed_by = self._by_key.get(found.key)
         for generation in self._originals(found, heads, read_at):
             tail = self.tails.get(generation)
             if tail is None or tail.stored is not None:
                 continue
             self._poll_one(tail)  # it may have been truncated since: then its generation continues in this very file
-            if found.key in self._by_key:
+            if self._by_key.get(found.key) is not followed_by:
                 return True
             if not self.ensure_open(tail):
                 continue
             if fingerprint.equals_beginning_of(found.size, read_at, tail.state.size, tail.read_at):
                 return self._copies.hold_back(found)
         return False
+
+    @property
+    def awaits_scan(self) -> bool:
+        """True if a scan may decide on a file, although no name has changed."""
+        return bool(self._copies) or self.has_first_content
+
+    # -- untold files --------------------------------------------------------------------------------------------------
+
+    def _note_untold(self, state: FileState, _descriptor: int) -> None:
+        if self._is_empty:
+            self._untold.add(state.generation)
+
+    def _tell_apart(self, tail: Tail, found: FoundFile, heads: HeadIndex) -> None:
+        """Decide on an untold file if it has content."""
+        size = 0
+        with contextlib.suppress(OSError):
+            size = tail.status().st_size if self.ensure_open(tail) else 0
+        now = FoundFile(found.path, found.input, found.key, size, found.modified)
+        if size and not self._is_unfinished_copy(now, heads, tail.read_at):
+            self._take_for_new(tail)
+            heads.add(tail)
+
+    def _take_for_new(self, tail: Tail) -> None:
+        self._untold.discard(tail.state.generation)
+        self._poll_one(tail)
+
+    def _poll_file(self, tail: Tail, now: float) -> bool:
+        if tail.state.generation not in self._untold:
+            return super()._poll_file(tail, now)
+        with contextlib.suppress(OSError):
+            size = (self._volumes.status(tail.state.path) if tail.parked else tail.status()).st_size
+            self.has_first_content = self.has_first_content or bool(size and tail.key not in self._copies)
+        return False
+
+    def _known_keys(self) -> Container[FileKey]:
+        return self._by_key.keys() - {self.tails[one].key for one in self._untold} if self._untold else self._by_key
+
+    def _attach(self, tail: Tail, found: FoundFile, descriptor: int) -> None:
+        other = self._by_key.get(found.key)
+        if other is not None and other is not tail and other.state.generation in self._untold:
+            self._close(other)
+            self._forget(other)
+        super()._attach(tail, found, descriptor)
+
+    def _forget(self, tail: Tail) -> None:
+        self._untold.discard(tail.state.generation)
+        super()._forget(tail)
+
+    # -- copies --------------------------------------------------------------------------------------------------------
 
     def _originals(self, found: FoundFile, heads: HeadIndex, read_at: fingerprint.ReadAt) -> list[str]:
         """Return the generations that the file may be a copy of. Without a mark it may be one of a file in UTF-16."""

@@ -123,7 +123,7 @@ class ScanLoop:
         if not names_changed and now < next_scan:
             await self._in_slices(self._follower.poll_steps(parked))
             await self._read_compressed()
-            return next_scan
+            return now if self._follower.has_first_content else next_scan
         if names_changed or not self.ready.is_set() or self._follower.needs_scan():
             await self._in_slices(self._follower.scan_steps(first=False))
             self._update_readiness()

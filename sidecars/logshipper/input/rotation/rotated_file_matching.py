@@ -208,6 +208,9 @@ class UnfinishedCopies:
     def __len__(self) -> int:
         return len(self._held_back)
 
+    def __contains__(self, key: FileKey) -> bool:
+        return key in self._held_back
+
     def hold_back(self, found: FoundFile) -> bool:
         """Return True if the file, which equals the beginning of another, is not to be followed yet."""
         now = self._clock()
