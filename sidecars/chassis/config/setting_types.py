@@ -215,7 +215,7 @@ def _parse_address(raw: str) -> Address:
 
 def _is_name_or_ipv4(text: str) -> bool:
     if text and (_DIGITS | {"."}).issuperset(text):
-        return 1 <= text.count(".") <= 3 and all(_is_number(one, 3) and int(one) < 256 for one in text.split("."))  # noqa: PLR2004
+        return text.count(".") in range(1, 4) and all(one and int(one) in range(256) for one in text.split("."))
     return _NO_HOST.isdisjoint(text) and not any(map(str.isspace, text))
 
 
