@@ -191,7 +191,7 @@ SCHEMES = {
             "kafka.kafka",
             "kafka(+tls)://host[:port][,host[:port]…]/topic",
             url_forms.topic,
-            _KAFKA | _SCHEMA,
+            _KAFKA | _SCHEMA | {"sink_encoding"},
             ("none", "gzip", "snappy", "lz4", "zstd"),
             show_path=url_forms.all_of_it,
         ),

@@ -25,6 +25,8 @@ def check(sink: SinkSettings, variable: Callable[[str, str], str]) -> Iterator[s
         yield f"{name_of('sink_oauth_token_url')} is set, but {name_of('sink_sasl')} is not oauthbearer"
     if sink.sink_oauth_scope is not None and sink.sink_oauth_token_url is None:
         yield f"{name_of('sink_oauth_scope')} is set, but {name_of('sink_oauth_token_url')} is not"
+    if sink.sink_encoding == "json":
+        yield f"{name_of('sink_encoding')}=json is not for {sink.url.scheme}: each record has one event"
     yield from _credentials(sink, name_of)
 
 

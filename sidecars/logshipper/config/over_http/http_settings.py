@@ -108,7 +108,8 @@ class HttpSettings:
     sink_method: str = setting(choice("POST", "PUT"), "for `http`: the method of its requests", default="POST")
     sink_encoding: str = setting(
         choice("ndjson", "json", "text"),
-        "for `http`: the body of a request: records as JSON lines, as one JSON array, or the lines as they were",
+        "for `http`: the body of a request: records as JSON lines, as one JSON array, or the lines as they were; for "
+        "`kafka`: the value of a record: JSON, or the text of the event (`text`)",
         default="ndjson",
     )
     sink_content_type: str | None = setting(

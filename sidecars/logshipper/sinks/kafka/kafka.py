@@ -77,7 +77,8 @@ class KafkaSink:
         self._process = settings
         self._settings = sink
         self._topics = TargetTemplate(str(sink.url.target).removeprefix("/"), clean=clean_topic, longest=_LONGEST_TOPIC)
-        self._router = Router(self._topics, sink.sink_message_key, sink.compression, ndjson.encoder(sink.sink_schema))
+        encode = None if sink.sink_encoding == "text" else ndjson.encoder(sink.sink_schema)
+        self._router = Router(self._topics, sink.sink_message_key, sink.compression, encode)
         self._most = MAX_SIZE  # bytes of a record batch; fewer once a broker found it too large
         self._tls: ReloadingContext | None = None
         self._authenticator: Authenticator | None = None

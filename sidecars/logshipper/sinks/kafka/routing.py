@@ -8,7 +8,7 @@ partition, in their order. Nothing is decided for single events then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sidecars.logshipper.config.sink_families.kafka_settings import GENERATION, NO_KEY
@@ -79,10 +79,12 @@ class Decisions:
 class Router:
     """Chooses the partition of each event. Owned by the sink.
 
-    `key`: `generation`, `none`, or a template of keys. `encode`: makes the values, see `ndjson.encoder`.
+    `key`: `generation`, `none`, or a template of keys. `encode`: of values, see `ndjson.encoder`; None: the texts.
     """
 
-    def __init__(self, topics: TargetTemplate, key: str, compression: str, encode: Encode = ndjson.encode) -> None:
+    def __init__(
+        self, topics: TargetTemplate, key: str, compression: str, encode: Encode | None = ndjson.encode
+    ) -> None:
         self._encode = encode
         self.topics = topics
         self._compression = compression
@@ -110,8 +112,10 @@ class Router:
                 segments.setdefault(partition, []).append(segment)
         cuts = frozenset(decisions.cuts)
 
-        def values(records: Records) -> list[bytes]:
-            return self._encode(Batch(batch.sink, (records,), batch.at))
+        def values(records: Records) -> Iterator[list[bytes]]:
+            if self._encode is None:
+                return record_batches.texts_of(records)
+            return record_batches.lines_of(self._encode(Batch(batch.sink, (records,), batch.at)))
 
         return {
             partition: record_batches.encode(found, self._compression, cuts=cuts, most=most, values=values)

@@ -97,6 +97,14 @@ def problems(environ: dict[str, str]) -> list[str]:
             {"SINK": "file:///o", "ON_REJECT": "/o", "RETRY_LIMIT": "3"},
             "ON_REJECT and LOGSHIPPER_SINK are one directory",
         ),
+        (
+            {"SINK": "kafka://h/t", "SINK_ENCODING": "json"},
+            "SINK_ENCODING=json is not for kafka: each record has one event",
+        ),
+        (
+            {"SINK": "kafka://h/t", "SINK_ENCODING": "text", "SINK_SCHEMA": "ecs"},
+            "SINK_SCHEMA=ecs would have no effect",
+        ),
         ({"SINK": "loki+http://h", "SINK_SCHEMA": "ecs"}, "SINK_SCHEMA is set, but loki+http: has no use for it"),
         ({"SINK": "kafka://h/t", "IN_FLIGHT": "3"}, "IN_FLIGHT is set, but kafka: has one batch in flight at a time"),
         ({"SINK": "forward://h", "ON_REJECT": "/dead"}, "ON_REJECT is set, but forward: rejects no event"),

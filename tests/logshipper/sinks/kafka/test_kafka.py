@@ -127,6 +127,18 @@ async def test_the_values_have_the_names_of_the_schema(broker: KafkaBroker, sche
     ), "also the time of the batch"
 
 
+@pytest.mark.parametrize("key", ["generation", "{file}"])
+async def test_the_values_are_the_texts_of_the_events_on_request(broker: KafkaBroker, key: str) -> None:
+    trace = "java.lang.Error: ü\n\tat a.b(c)"
+    lines = ["{}", "", '{"a": 1}', *("x" * number for number in range(600))]
+    text = "".join(f"{line}\n" for line in lines)
+    some = Batch("default", (records_of(text, FORMAT="json"), records_of(f"{trace}\n", MULTILINE="java")))
+    async with opened(broker, sink_encoding="text", sink_message_key=key, compression="lz4") as sink:
+        await sink.deliver(some)
+    assert sorted(one.value.decode() for one in broker.stored) == sorted([*lines, trace])
+    assert sorted(one.headers["id"].decode() for one in broker.stored) == sorted(some.ids())
+
+
 # -- restarts ----------------------------------------------------------------------------------------------------------
 
 

@@ -5,8 +5,8 @@ https://kafka.apache.org/documentation/#recordbatch
     head (61 bytes) │ record │ record │ …        the records are compressed as a whole
 
 A record is its length, attributes, the deltas of its timestamp and offset, its key, its value and its headers. All
-numbers in it are zigzag varints. The value is the event's JSON record, under the names of SINK_SCHEMA; the headers are
-`file`, `input` and `id`.
+numbers in it are zigzag varints. The value is the event's JSON record, under the names of SINK_SCHEMA, or its text. The
+headers are `file`, `input` and `id`.
 
 The CRC covers the head behind it, with the identity and the sequence number of the producer. So a record batch is
 encoded and compressed once, and `sealed` for each attempt.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
@@ -109,11 +109,24 @@ class RecordBatch:
         return [struct.pack(">qiibI", 0, length, -1, 2, crc) + checked, *self.payload]
 
 
-def _plain(records: Records) -> list[bytes]:
-    return ndjson.encode(Batch("", (records,)))
+Values = Callable[[Records], Iterable[list[bytes]]]
+"""Returns the values of the events, in the blocks of `record_templates`."""
 
 
-Values = Callable[[Records], list[bytes]]
+def lines_of(encoded: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of each block of encoded records."""
+    for block in encoded:
+        yield block.split(b"\n")[:-1]
+
+
+def texts_of(records: Records) -> Iterator[list[bytes]]:
+    """Yield the texts of the events, of which each may have several lines."""
+    for first, stop in blocks(records):
+        yield [body.encode() for body in records.bodies[first:stop]]
+
+
+def _plain(records: Records) -> Iterator[list[bytes]]:
+    return lines_of(ndjson.encode(Batch("", (records,))))
 
 
 def encode(
@@ -127,7 +140,7 @@ def encode(
     """Return the record batches of one partition, in the order of the segments.
 
     A record batch has `most` bytes before compression, or one larger record. Events whose numbers are `cuts` are the
-    first ones of their record batches. `values` makes the values of events: lines, in the blocks of `record_templates`.
+    first ones of their record batches.
     """
     encoder = _Encoder(algorithm, cuts, most, values)
     for segment in segments:
@@ -155,10 +168,8 @@ class _Encoder:
 
     def add(self, segment: Segment) -> None:
         records = segment.records
-        encoded = self._values(records)
         headers = _headers(records)
-        for (first, _), block in zip(blocks(records), encoded, strict=True):
-            values = block.split(b"\n")[:-1]
+        for (first, _), values in zip(blocks(records), self._values(records), strict=True):
             around = _OVERHEAD + len(headers) + len(records.chunk.generation)
             for begin, end in self._runs(segment, first, values, around):
                 for start, stop in _of_one_length(records.offsets, first + begin, first + end):
