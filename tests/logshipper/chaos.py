@@ -1,6 +1,6 @@
 """The chaos program: kill -9, rotations and faults of sinks over the real program, judged by the lines that arrive.
 
-    python -m tests.logshipper.chaos [--rounds N] [--seed N] [--profiles sinks,relp,compressed,rotations]
+    python -m tests.logshipper.chaos [--rounds N] [--seed N] [--profiles sinks,relp,compressed,rotations,collectors]
 
 The app (`chaos_app`) writes numbered lines and stack traces, and rotates its file in every way. A round:
 
@@ -16,10 +16,11 @@ Up to 50 rounds use the same files. The profiles:
 - `relp`: a real rsyslog over RELP stops, hangs and is killed, too (`chaos_relp`).
 - `compressed`: the sinks of the first, and rotated files are compressed while the shipper is away (`chaos_compressed`).
 - `rotations`: hundreds of files are renamed up to ten times a second, also during starts and scans (`chaos_rotations`).
+- `collectors`: a Splunk that acknowledges late or never, a Graylog, and a real NATS with a stream (`chaos_collectors`).
 
 At the end:
 
-- the HTTP receiver and rsyslog have every line, exactly once after repeats are dropped by their ids;
+- the HTTP receiver, rsyslog and the collectors have every line, exactly once after repeats are dropped by their ids;
 - Elasticsearch has every line exactly once, except the rejected ones, which are in the dead letters with their reasons;
 - the files have every line exactly once, without dropping repeats;
 - in every ledger nothing is pending, and nothing was dropped except the rejected lines.
@@ -39,6 +40,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from tests.logshipper.chaos_collectors import CollectorChaos
 from tests.logshipper.chaos_compressed import CompressedChaos
 from tests.logshipper.chaos_relp import RelpChaos
 from tests.logshipper.chaos_rotations import RotationChaos
@@ -49,6 +51,7 @@ PROFILES: dict[str, type[Chaos]] = {
     "relp": RelpChaos,
     "compressed": CompressedChaos,
     "rotations": RotationChaos,
+    "collectors": CollectorChaos,
 }
 
 

@@ -11,7 +11,14 @@ from tests.logshipper.chaos import PROFILES
 
 @pytest.mark.parametrize(
     ("profile", "seed", "rounds"),
-    [("sinks", 7, 12), ("sinks", 8, 12), ("relp", 1, 4), ("compressed", 4, 6), ("rotations", 2, 3)],
+    [
+        ("sinks", 7, 12),
+        ("sinks", 8, 12),
+        ("relp", 1, 4),
+        ("compressed", 4, 6),
+        ("rotations", 2, 3),
+        ("collectors", 5, 4),
+    ],
 )
 def test_no_line_is_lost_or_shipped_twice_through_kills_rotations_and_faults(
     tmp_path: Path, profile: str, seed: int, rounds: int
