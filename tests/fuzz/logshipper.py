@@ -68,9 +68,10 @@ def cri_lines(data: bytes) -> None:
 
 
 _FRAMING = "logshipper.transform.framing"
+_OF_LINES = ("multiline", "trace_splitter", "dated_lines", "line_spans", "event_limit", "line_framing")
 
 
-@target(*(f"{_FRAMING}.{name}" for name in ("multiline", "trace_splitter", "event_limit", "line_framing")), reach=85)
+@target(*(f"{_FRAMING}.{name}" for name in _OF_LINES), reach=85)
 def multiline_events(data: bytes) -> None:
     """The lines of events keep every byte, and no event is longer than its limit."""
     kind = _KINDS[data[0] % len(_KINDS)] if data else "none"

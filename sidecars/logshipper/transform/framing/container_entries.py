@@ -154,7 +154,7 @@ class EntryFraming:
             if certain and same[-1] is lines[-1]:
                 rest = (data + b"\n").count(b"\n", 0, self._splitter.boundary(data + b"\n"))
             at = 0
-            for event in self._splitter.split(text, data)[0]:
+            for event in self._splitter.split(text, data).events:
                 after = at + event.count("\n") + 1
                 if at >= rest:
                     after = len(same)

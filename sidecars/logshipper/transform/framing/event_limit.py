@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-Split = tuple[list[str], list[int]]
-"""The events, and the bytes of each in the file, with its newline."""
+from typing import NamedTuple
 
 
-def limited(events: list[str], sizes: list[int], data: bytes, limit: int) -> Split:
+class Split(NamedTuple):
+    """The events of a text, in columns.
+
+    events  the text of each
+    sizes   the bytes of each in the file, with its newline
+    counts  the lines of each; None: one each
+    """
+
+    events: list[str]
+    sizes: list[int]
+    counts: list[int] | None = None
+
+
+def limited(split: Split, data: bytes, limit: int) -> Split:
     """Return the events with those in pieces that have more bytes than the limit. `data`: the bytes of all."""
-    if max(sizes) <= limit:
-        return events, sizes
-    cut: Split = ([], [])
+    if max(split.sizes) <= limit:
+        return split
+    cut = Split([], [])
     start = 0
-    for event, size in zip(events, sizes, strict=True):
+    for event, size in zip(split.events, split.sizes, strict=True):
         end = start + size
         while (after := _piece_end(data, start, end, limit)) < end:
-            cut[0].append(data[start : after - 1].decode("utf-8", "replace"))
-            cut[1].append(after - start)
+            cut.events.append(data[start : after - 1].decode("utf-8", "replace"))
+            cut.sizes.append(after - start)
             start = after
-        cut[0].append(event if end - start == size else data[start : end - 1].decode("utf-8", "replace"))
-        cut[1].append(end - start)
+        cut.events.append(event if end - start == size else data[start : end - 1].decode("utf-8", "replace"))
+        cut.sizes.append(end - start)
         start = end
-    return cut
+    counts = [event.count("\n") + 1 for event in cut.events]
+    return cut._replace(counts=counts) if len(counts) < sum(counts) else cut
 
 
 def _piece_end(data: bytes, start: int, end: int, limit: int) -> int:

@@ -93,13 +93,8 @@ class MultilineFraming:
     def events(self, data: bytes, start: int) -> Events:
         body = data.removesuffix(b"\n")
         text = body.decode("utf-8", "replace")
-        bodies, sizes = self._splitter.split(text, body)
+        bodies, sizes, counts = self._splitter.split(text, body)
         sizes[-1] -= len(body) == len(data)
-        counts = None
-        if len(bodies) <= text.count("\n"):
-            counts = [1] * len(bodies)
-            for index in [index for index, body in enumerate(bodies) if "\n" in body]:
-                counts[index] += bodies[index].count("\n")
         if "\r" in text:
             bodies = [line.replace("\r\n", "\n").removesuffix("\r") for line in bodies]
         return Events(bodies, offsets(sizes, start), sizes, counts)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from sidecars.logshipper.transform.framing import multiline_kinds
 from sidecars.logshipper.transform.framing.event_limit import Split, last_piece, limited
+from sidecars.logshipper.transform.framing.line_spans import joined, lines_of
 from sidecars.logshipper.transform.framing.trace_splitter import TraceSplitter
 from sidecars.logshipper.transform.patterns import linear_regex
 
@@ -56,15 +57,10 @@ class FirstLineSplitter:
         self._begins = linear_regex.prefix_matcher(pattern)
 
     def split(self, text: str, data: bytes) -> Split:
-        lines = text.split("\n")
-        begins = [0, *(index for index, line in enumerate(lines) if index and self._begins(line))]
-        lengths = list(map(len, lines if text.isascii() else data.split(b"\n")))
-        if len(begins) == len(lines):
-            return limited(lines, [length + 1 for length in lengths], data, self._limit)
-        spans = list(pairwise([*begins, len(lines)]))
-        events = ["\n".join(lines[first:after]) for first, after in spans]
-        sizes = [sum(lengths[first:after]) + after - first for first, after in spans]
-        return limited(events, sizes, data, self._limit)
+        lines = lines_of(text, data)
+        begins = [0, *(index for index, line in enumerate(lines.events) if index and self._begins(line))]
+        spans = [(first, after) for first, after in pairwise([*begins, len(lines.events)]) if after > first + 1]
+        return limited(joined(lines, spans), data, self._limit)
 
     def boundary(self, block: bytes) -> int:
         at, end = len(block), len(block)

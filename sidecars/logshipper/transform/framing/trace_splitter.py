@@ -16,18 +16,22 @@ A block is a line with the lines after it that go on with any event: indented on
    This rule looks ahead, so a line that mentions an exception leaves the next lines undecided, up to 20 of them. A
    log line, or the beginning of another trace, ends that.
 
-No line of a logger (`LOG_LINE`) is joined by the rules 2 to 5. So the lines of loggers are skipped, and in a text in
-which no line begins as one of a trace does, nothing is looked at.
+No line of a logger (`LOG_LINE`) is joined by the rules 2 to 5. So the lines of loggers are skipped: those with the date
+of the day before anything is looked at (`dated_lines`). In a text in which no line begins as one of a trace does,
+nothing is joined.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import compress, count
+from itertools import chain, compress, count
 from typing import cast
 
+from sidecars.logshipper.transform.framing import dated_lines
+from sidecars.logshipper.transform.framing.dated_lines import DatedLines
 from sidecars.logshipper.transform.framing.event_limit import Split, last_piece, limited
+from sidecars.logshipper.transform.framing.line_spans import Span, joined, lines_of, merged
 from sidecars.logshipper.transform.framing.multiline_kinds import LOG_LINE, LOG_LINE_PATTERN, Kind
 
 _MESSAGE_LINES = 20  # of an exception's message, beside the first
@@ -36,7 +40,6 @@ _AFTER_NAME = r"(?:: |:?\r?(?:\n|\Z)| \[)"
 _CLASS = re.compile(rf"({_NAME}){_AFTER_NAME}", re.ASCII).match
 _WORDS = ("Exception", "Error", "Throwable")
 _CAMEL = re.compile(r"[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+", re.ASCII).fullmatch
-_DATED = r"\n(?=\d{4}-\d\d-\d\d{})"  # before most lines of loggers: tried first, which takes the least time
 _LIKE_A_DATE = "2026-01-31T10:15:in 'x'"  # a line of a Ruby program of that name
 _FIRST_LINES = 64  # lines at the end of a chunk that are looked at first for its boundary
 
@@ -51,33 +54,53 @@ class TraceSplitter:
         end = rf"\n(?!{kind.continues})"
         self._texts = re.compile(end, re.ASCII).split
         # The group has the first character of a line that no logger writes, and is not there for a logger's line.
-        dated = _DATED.replace("{}", " " if re.match(kind.continues, _LIKE_A_DATE, re.ASCII) else "[ T]")
-        marked = rf"{dated}|\n(?!{kind.continues})(?:(?={LOG_LINE_PATTERN})|(?=([^\n]|\n)))"
+        marked = rf"{end}(?:(?={LOG_LINE_PATTERN})|(?=([^\n]|\n)))"
         self._marked_texts = re.compile(marked, re.ASCII).split
         self._bytes = re.compile(end.encode(), re.ASCII).split
         self._rules = _Rules(kind)
+        self._dated = DatedLines(" " if re.match(kind.continues, _LIKE_A_DATE, re.ASCII) else " T")
 
     def split(self, text: str, data: bytes) -> Split:
-        if self._rules.may_join(text):
-            return self._joined(text, data)
-        lines = text.split("\n")
-        sizes = [len(line) + 1 for line in (lines if text.isascii() else data.split(b"\n"))]
-        return limited(lines, sizes, data, self._limit)
-
-    def _joined(self, text: str, data: bytes) -> Split:
-        blocks, doubtful = self._blocks(text)
+        date = self._dated.date(text)
+        if date is not None:
+            return limited(self._of_dated(lines_of(text, data), date), data, self._limit)
+        if not self._rules.may_join(text):
+            return limited(lines_of(text, data), data, self._limit)
+        blocks, counts, spans = self._joined(text)
         sizes = [len(block) + 1 for block in (blocks if text.isascii() else self._bytes(data))]
-        joined, at = _Joining(self._rules, blocks, doubtful).joined, 0
-        if 1 not in joined:
-            return limited(blocks, sizes, data, self._limit)
-        events, event_sizes = [], []
-        while (first := joined.find(1, at) - 1) >= 0:
-            after = joined.find(0, first + 1)
-            after = len(blocks) if after < 0 else after
-            events += [*blocks[at:first], "\n".join(blocks[first:after])]
-            event_sizes += [*sizes[at:first], sum(sizes[first:after])]
-            at = after
-        return limited(events + blocks[at:], event_sizes + sizes[at:], data, self._limit)
+        several = counts if len(counts) < sum(counts) else None
+        return limited(joined(Split(blocks, sizes, several), spans), data, self._limit)
+
+    def _of_dated(self, lines: Split, date: str) -> Split:
+        """Return the events of lines, most of which begin with the date. Only the others are looked at."""
+        ranges = dated_lines.ranges(lines.events, date)
+        others = "\n".join(chain.from_iterable(lines.events[begin:end] for begin, end in ranges))
+        if not (ranges and self._rules.may_join(others)):
+            return lines
+        _, counts, spans = self._joined(others)
+        several: list[Span] = []
+        of_events = iter(merged(counts, spans, sum))
+        for begin, end in ranges:  # each begins with an event
+            at = begin
+            while at < end:
+                first, at = at, at + next(of_events)
+                if at > first + 1:
+                    several.append((first, at))
+        return joined(lines, several)
+
+    def _joined(self, text: str) -> tuple[list[str], list[int], list[Span]]:
+        """Return the blocks of a text, the lines of each, and the spans of those that are one event."""
+        blocks, doubtful = self._blocks(text)
+        counts = [1] * len(blocks)
+        for index in doubtful:
+            counts[index] += blocks[index].count("\n")
+        joins, at = _Joining(self._rules, blocks, doubtful).joined, 0
+        spans: list[Span] = []
+        while (first := joins.find(1, at) - 1) >= 0:
+            at = joins.find(0, first + 1)
+            at = len(blocks) if at < 0 else at
+            spans.append((first, at))
+        return blocks, counts, spans
 
     def _blocks(self, text: str) -> tuple[list[str], list[int]]:
         """Return the blocks of a text, and the numbers of those that are not a single line of a logger."""
@@ -89,6 +112,9 @@ class TraceSplitter:
 
     def boundary(self, block: bytes) -> int:
         """Return where the last event begins whose beginning is certain. Looks at the end of the chunk first."""
+        last = self._dated.last(block)
+        if last is not None:
+            return last_piece(block, last, len(block), self._limit)
         lines = _FIRST_LINES
         while True:
             begin = _last_lines(block, lines)

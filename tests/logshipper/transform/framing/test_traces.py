@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.logshipper.transform.framing import multiline_kinds
+from sidecars.logshipper.transform.framing.dated_lines import DatedLines
 from sidecars.logshipper.transform.framing.multiline import Splitter, create_splitter
 from sidecars.logshipper.transform.framing.multiline_kinds import NAMES
 from sidecars.logshipper.transform.framing.trace_splitter import TraceSplitter
@@ -152,9 +153,49 @@ _BEGINNINGS = [
 @examples(30)
 @given(st.lists(st.sampled_from(_BEGINNINGS), min_size=1, max_size=12))
 def test_the_blocks_and_those_that_no_logger_wrote_are_found_in_one_search(kind: str, lines: list[str]) -> None:
-    """A regex that knows lines with a date first finds what two searches find, one after the other."""
+    """One regex finds what two searches find, one after the other."""
     rules = multiline_kinds.find(kind)
     assert rules is not None
     blocks = re.split(rf"\n(?!{rules.continues})", "\n".join(lines), flags=re.ASCII)
     doubtful = [index for index, block in enumerate(blocks) if "\n" in block or not multiline_kinds.LOG_LINE(block)]
     assert TraceSplitter(rules, 1 << 20)._blocks("\n".join(lines)) == (blocks, doubtful)
+
+
+_DATES = [
+    "2026-01-31 10:00:00 INFO a",
+    "2026-01-31 é",
+    "2026-01-31T10:15 a",
+    "[2026/01/31 10",
+    "31-Jan-2026 10:00:00.1 x",
+]
+_EXPECTS = [
+    *("During handling of the above exception, another exception occurred:", "panic: x [recovered]"),
+    *("thread 'main' panicked at x.rs:1:2:", "Traceback (most recent call last):", "2026-01-31 java.io.IOException: x"),
+]
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@examples(100)
+@given(st.sampled_from(_DATES), st.data())
+def test_lines_with_the_date_of_the_day_are_split_as_all_others_are(kind: str, dated: str, data: st.DataObject) -> None:
+    """Most lines of most logs have that date, and are not looked at one by one."""
+    line = st.one_of(st.just(dated), st.just(dated), st.sampled_from([*_BEGINNINGS, *_DATES, *_EXPECTS]))
+    lines = data.draw(st.lists(line, min_size=1, max_size=30))
+    rules = multiline_kinds.find(kind)
+    assert rules is not None
+    made, slow = TraceSplitter(rules, 1 << 20), TraceSplitter(rules, 1 << 20)
+    slow._dated = DatedLines(r"\0")  # no line has a date before a NUL: each is looked at
+    text = "\n".join(lines)
+    assert made.split(text, text.encode()) == slow.split(text, text.encode())
+    block = f"{text}\n".encode()
+    assert made.boundary(block) == slow.boundary(block)
+
+
+def test_a_trace_after_a_line_with_the_date_of_the_day_belongs_to_it_and_the_next_such_line_does_not() -> None:
+    line, trace = "2026-01-31 10:00:00 ERROR a\n", "java.io.IOException: closed\n\tat x.Y.z(Y.java:1)\n"
+    assert events("java", line * 3 + trace + line * 2 + trace) == [
+        *[line.strip()] * 2,
+        f"{line}{trace}".strip(),
+        line.strip(),
+        f"{line}{trace}".strip(),
+    ]
