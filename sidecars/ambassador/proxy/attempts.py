@@ -15,8 +15,6 @@ There is one attempt at a time, but for a hedge (`beside.hedge`). Another one, o
     connected    `release_attempt`: the response is complete         none; the connection becomes idle
     connected    `switch_attempt`: a 101 response                    none; the connection is a tunnel's
     any          `leave_attempt`: the exchange ends early            none; the connection is closed
-
-The policy in `sidecars.ambassador.proxy.retry` decides which failures are followed by another attempt.
 """
 
 from __future__ import annotations
@@ -144,6 +142,10 @@ class AttemptingExchange(ConnectionWaiter):
 
     def on_connect_failed(self, cause: Cause) -> None:
         self.fail_attempt(cause)
+
+    def may_go_elsewhere(self) -> bool:
+        is_repeatable = self.is_held() and self.repeats < retry.MOST_REPEATS
+        return is_repeatable and self.upstream.has_untried((*self.tried, self.endpoint))
 
     # -- outcomes -------------------------------------------------------------------------------------------------
 

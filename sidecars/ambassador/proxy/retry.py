@@ -43,7 +43,7 @@ from sidecars.chassis.http import retry_after as field
 FRESH: Final = 1.0  # seconds for which an idle connection may serve a request that cannot be repeated
 ANY_AGE: Final = 1e9  # seconds for a request that can be repeated: no limit
 
-_MOST_REPEATS: Final = 2  # of an attempt that was unprocessed: three endpoints
+MOST_REPEATS: Final = 2  # of an attempt that was unprocessed: three endpoints
 _FIRST_PAUSE: Final = 0.025  # seconds
 _MAX_PAUSE: Final = 0.25  # seconds
 _MAX_RETRY_AFTER: Final = 86_400.0  # seconds; a longer Retry-After counts as this
@@ -74,7 +74,7 @@ GIVE_UP: Final = "give up"
 
 def verdict(failed: FailedAttempt, allowed: int, retry_on: RetryOn) -> str:
     """Return FORGIVEN (on a new connection, not counted), UNPROCESSED (elsewhere, not counted), RETRY or GIVE_UP."""
-    if failed.unprocessed and failed.held and failed.repeats < _MOST_REPEATS:
+    if failed.unprocessed and failed.held and failed.repeats < MOST_REPEATS:
         return UNPROCESSED
     safe = failed.held and (failed.idempotent or failed.unprocessed or not failed.written)
     if not safe:

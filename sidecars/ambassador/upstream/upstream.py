@@ -222,7 +222,7 @@ class Upstream:
         ]
         return max(ages, default=0.0)
 
-    def has_untried(self, tried: Collection[Endpoint]) -> bool:
+    def has_untried(self, tried: Collection[Endpoint | None]) -> bool:
         return any(endpoint not in tried for endpoint in self.endpoints)
 
     @property

@@ -160,6 +160,10 @@ class ConnectionWaiter(ResponseReceiver):
     @abstractmethod
     def on_connect_failed(self, cause: Cause) -> None: ...
 
+    def may_go_elsewhere(self) -> bool:
+        """Return True if another endpoint is tried when `on_connect_failed` says that this one has no room."""
+        return False
+
 
 class Hedge(ConnectionWaiter):
     """A second attempt of an exchange, or the wait for the time when it may begin. Its exchange has at most one."""

@@ -38,6 +38,10 @@ class Waiter:
         self.over = False
         self.side: EndpointStream | None = None
         self.cause: Cause | None = None
+        self.has_elsewhere = False
+
+    def may_go_elsewhere(self) -> bool:
+        return self.has_elsewhere
 
     def on_connected(self, connection: UpstreamSide) -> None:
         assert isinstance(connection, EndpointStream)
@@ -146,6 +150,38 @@ def test_after_many_streams_a_connection_with_room_is_found_again(world: World) 
     taken = world.pool.take(world.endpoint)
     assert taken is not None
     assert taken._carrier is carrier
+
+
+def test_an_endpoint_that_allows_no_stream_gets_no_connection_after_another_and_its_attempts_go_elsewhere(
+    world: World,
+) -> None:
+    first, stays, goes = world.wait(), world.wait(), world.wait()
+    goes.has_elsewhere = True
+    made = world.open(limit=0)
+    assert served([first, stays, goes]) == [True, False, False]  # one stream before the first SETTINGS
+    world.pool.tick(0.0)
+    assert goes.cause is not None
+    assert goes.cause.unprocessed
+    assert stays.cause is None
+    late = Waiter()
+    late.has_elsewhere = True
+    world.pool.wait(world.endpoint, cast("ConnectionWaiter", late))
+    assert late.cause is not None
+    assert world.asked == 1
+    made.data_received(settings_frame((3, 10)))
+    assert stays.side is not None
+
+
+def test_at_the_limit_of_connections_an_attempt_goes_to_another_endpoint(world: World) -> None:
+    waiters = [world.wait() for _ in range(16)]
+    while world.asked > len(world.opened):
+        world.open(limit=2)
+    assert served(waiters) == [True] * 16
+    late, stays = Waiter(), world.wait()
+    late.has_elsewhere = True
+    world.pool.wait(world.endpoint, cast("ConnectionWaiter", late))
+    assert late.cause is not None
+    assert stays.cause is None
 
 
 def test_the_connection_with_the_fewest_streams_is_taken(world: World) -> None:

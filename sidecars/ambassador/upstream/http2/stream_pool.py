@@ -10,8 +10,9 @@
 Streams that live for days need many connections: each endpoint may have eight, and more while all endpoints together
 have fewer than carry all requests of HTTP/2 that MAX_CONNECTIONS admits (`work_limits.endpoint_connections`).
 
-An attempt that waits is never failed because of the limit: it has the deadline of its exchange. Before the first
-SETTINGS of an endpoint a connection has one stream. No I/O here: the connection pool opens.
+An attempt that waits is never failed because of the limit: it has the deadline of its exchange. It goes to another
+endpoint if there is one, and no further connection may be opened to this one. An endpoint that allows no stream at all
+gets none. Before the first SETTINGS of an endpoint a connection has one stream. No I/O here: the connection pool opens.
 
 A connection without room stands in `full` until it has room again, so that `take` looks at no more than eight.
 """
@@ -34,6 +35,9 @@ _LOOK_EVERY: Final = 1.0  # seconds
 _LOOKED_AT: Final = 8  # connections with room, of which the one with the fewest streams is taken
 _REMOVED: Final = Cause(
     "connection_terminated", 503, "the endpoint is no longer in DNS", own_fault=True, unprocessed=True
+)
+_FULL: Final = Cause(
+    "connection_limit_reached", 503, "the endpoint allows no more streams", own_fault=True, unprocessed=True
 )
 
 
@@ -100,6 +104,9 @@ class StreamPool(ConnectionOwner):
     def wait(self, endpoint: Endpoint, waiter: ConnectionWaiter) -> None:
         """Give this attempt a stream as soon as one may be opened."""
         place = self._place(endpoint)
+        if self._is_stuck(place) and waiter.may_go_elsewhere():
+            waiter.on_connect_failed(_FULL)
+            return
         place.waiting.append(waiter)
         self._open_if_full(endpoint, place)
 
@@ -184,10 +191,28 @@ class StreamPool(ConnectionOwner):
         return any(not (each.core.peer.is_known or each.core.is_leaving) for each in place.full)
 
     def _open_if_full(self, endpoint: Endpoint, place: _Place) -> None:
-        if self._has_room(place):
-            return
-        if len(place.connections) + len(place.full) < MOST_CONNECTIONS or self._count < self._most:
+        if not self._has_room(place) and self._may_open(place):
             self._open(endpoint, place)
+
+    def _may_open(self, place: _Place) -> bool:
+        """Return True if a further connection is allowed, and not in vain: the endpoint allows streams."""
+        for connection in place.full:
+            if not connection.core.peer.max_streams:
+                return False
+        return len(place.connections) + len(place.full) < MOST_CONNECTIONS or self._count < self._most
+
+    def _is_stuck(self, place: _Place) -> bool:
+        """Return True if nobody gets a stream before another one has ended."""
+        return not (place.is_opening or self._has_room(place) or self._may_open(place))
+
+    def _send_elsewhere(self, place: _Place) -> None:
+        """Let the attempts that wait go to other endpoints, if there are any."""
+        waiting, place.waiting = place.waiting, deque()
+        for waiter in waiting:
+            if not waiter.over and waiter.may_go_elsewhere():
+                waiter.on_connect_failed(_FULL)
+            else:
+                place.waiting.append(waiter)
 
     def _open(self, endpoint: Endpoint, place: _Place) -> None:
         if not place.is_opening:
@@ -247,6 +272,8 @@ class StreamPool(ConnectionOwner):
                     connection.close()
             while place.waiting and place.waiting[0].over:
                 place.waiting.popleft()
+            if place.waiting and self._is_stuck(place):
+                self._send_elsewhere(place)
 
     def _look(self, now: float) -> None:
         """Apply the time-outs of the connections, and end those with streams whose hosts are gone."""

@@ -223,3 +223,15 @@ def test_an_endpoint_that_opens_no_window_ends_the_call_in_time(start: Start) ->
         assert message is not None
         assert message.grpc_status == 14
         wait_until(lambda: server.sessions[0].resets, "its stream is reset")
+
+
+def test_calls_go_elsewhere_if_an_endpoint_allows_no_stream(start: Start) -> None:
+    def refuse(session: Session) -> None:
+        while stream := session.request():
+            session.send(raw.rst_stream(stream, raw.REFUSED_STREAM))
+
+    with serving(refuse, (raw.MAX_CONCURRENT_STREAMS, 0)) as closed, serving(answering) as good:
+        settings = {"BALANCE": "round_robin", "RETRIES": "0", "MAX_CONNECTIONS": "40", "TIMEOUT": "1h"}
+        ambassador = Ambassador(start, f"{closed.url},{good.url}", **settings)
+        assert [call(ambassador.port).grpc_status for _ in range(60)] == [0] * 60
+        assert len(closed.sessions) == 1
