@@ -30,7 +30,7 @@ class Http2Response(Response):
         if request.is_head or status == 304 or status == 204 or status < 200:  # noqa: PLR1714 - compiled, it needs no set
             self.length = 0
             self.has_no_body = True
-            self.content_length = head.content_length
+            self.content_length = UNKNOWN if status == 204 else head.content_length  # RFC 9110 section 8.6
         else:
             length = head.content_length if head.content_length >= 0 else size
             self.content_length = length
@@ -61,7 +61,7 @@ class Http2Response(Response):
 
     def block(self) -> bytes:
         head = self._head
-        if head.content_length < 0:
+        if head.content_length < 0 or head.status < 200 or head.status == 204:
             return b"%b%b%b" % (status_field(head.status), head.encoded(), _VIA)
         length = encode_field(b"content-length", b"%d" % head.content_length)
         return b"%b%b%b%b" % (status_field(head.status), head.encoded(), length, _VIA)

@@ -223,6 +223,7 @@ def test_the_length_of_a_body_is_announced_if_it_is_known(
         ("", 200, 0, 1, False, ["Content-Length: 0"]),
         ("content-length: 5", 200, 5, 0, False, ["Content-Length: 5", "Connection: keep-alive"]),
         ("", 204, 0, 1, False, []),
+        ("content-length: 0", 204, 0, 1, False, []),
         ("content-length: 5", 304, 0, 1, False, ["Content-Length: 5"]),
     ],
 )
@@ -242,9 +243,16 @@ def test_the_response_to_a_head_has_the_length_of_what_a_get_would_get() -> None
 
 
 def test_an_interim_response_is_written_in_both_protocols() -> None:
-    assert response("link: </a>", 103).interim_head() == b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+    hints = response("link: </a>; content-length: 5", 103)
+    assert hints.interim_head() == b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
     head = b"HTTP/1.1 103 Early Hints\r\nLink: </a>"
     assert decoded(parse_response(head, request("")).block()) == [":status: 103", "link: </a>"]
+
+
+@pytest.mark.parametrize("status", [103, 204])
+def test_a_response_that_may_not_have_a_length_has_none_in_http2(status: int) -> None:
+    """RFC 9110 section 8.6."""
+    assert decoded(response("content-length: 0", status).block()) == [f":status: {status}", "via: 2.0 ambassador"]
 
 
 @pytest.mark.parametrize(

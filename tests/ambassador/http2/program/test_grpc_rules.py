@@ -160,10 +160,8 @@ def test_without_a_deadline_no_time_out_ends_a_quiet_stream(start: Start) -> Non
     quick = {"TIMEOUT": "200ms", "STREAM_IDLE_TIMEOUT": "200ms", "IDLE_TIMEOUT": "200ms"}
     with world(start, quiet, **quick) as (ambassador, _), Connection.to(ambassador.port) as app:
         app.send(raw.headers(1, raw.call(GET), raw.END_HEADERS), raw.data(1, raw.message(b"x"), raw.END_STREAM))
-        for _ in range(20):  # two seconds, ten times each of them
-            with Connection.to(ambassador.port) as other:
-                threading.Event().wait(0.1)
-                assert other.round_trip()
+        until = time.monotonic() + 2.0
+        wait_until(lambda: time.monotonic() >= until, "ten times each of them")
         over.set()
         message = app.message(1)
         assert message is not None
@@ -238,6 +236,17 @@ def test_a_call_that_is_refused_is_repeated_whatever_it_is(start: Start) -> None
         assert [call(PUT).grpc_status for _ in range(4)] == [0] * 4
         assert len(calls_of(servers[1])) == 4
         assert ambassador.metric("ambassador_upstream_retries_total") == 0
+
+
+@pytest.mark.parametrize("code", [raw.NO_ERROR, raw.INTERNAL_ERROR, raw.CANCEL, raw.ENHANCE_YOUR_CALM])
+def test_a_call_that_is_reset_otherwise_is_not_repeated(start: Start, code: int) -> None:
+    def reset(session: Session) -> None:
+        while stream := session.request():
+            session.send(raw.rst_stream(stream, code))
+
+    with world(start, reset, reset) as (ambassador, servers), calling(ambassador) as call:
+        assert call(PUT).grpc_status == 14
+        assert len(calls_of(*servers)) == 1
 
 
 # -- outcomes ---------------------------------------------------------------------------------------------------------
