@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from sidecars.chassis.config.cloud_settings import AwsSettings
+from sidecars.chassis.config.cloud_settings import CloudSettings
 from sidecars.chassis.config.setting_types import (
     Address,
     Secret,
@@ -32,14 +32,14 @@ from sidecars.logshipper.config.combinations import s3_combinations
 from sidecars.logshipper.config.file_settings import FileSettings
 from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.config.over_http import http_settings
-from sidecars.logshipper.config.over_http.http_settings import CloudSettings
+from sidecars.logshipper.config.over_http.http_settings import ProxySettings
 from sidecars.logshipper.config.process_families import tail_settings
 from sidecars.logshipper.config.process_families.tail_settings import TailSettings
 from sidecars.logshipper.config.sink_settings import SinkSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(FileSettings, TailSettings, AwsSettings, CloudSettings):
+class Settings(FileSettings, TailSettings, CloudSettings, ProxySettings):
     """All settings of a process. Loaded once at the start and never changed."""
 
     PREFIX: ClassVar[str] = "LOGSHIPPER"
@@ -143,7 +143,13 @@ class Settings(FileSettings, TailSettings, AwsSettings, CloudSettings):
         return f" through the proxy {proxy}" if proxy else ""
 
     def further_roots(self) -> Iterator[DeclaredRoot]:
-        """Yield the right to rename and remove rotated files, where it is needed."""
+        """Yield the right to rename and remove rotated files, where it is needed, and to read a token for Google."""
+        google = self.google_application_credentials
+        if google is not None and any(sink.sink_auth == "gcp" for sink in self.sinks.values()):
+            from sidecars.chassis.identity import google_federation  # noqa: PLC0415 - few have such a file
+
+            if path := google_federation.token_file(google):
+                yield from roots.to_read(path)
         for one in self.inputs.values() if self.delete_delivered else ():
             access = roots.REMOVE | roots.MAKE_REG  # a file gets another name before it is checked and removed
             yield from (DeclaredRoot(roots.glob_base(pattern), access) for pattern in one.paths)

@@ -12,7 +12,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from oauthlib.oauth2 import BackendApplicationServer, RequestValidator
@@ -27,12 +27,16 @@ class _Clients(RequestValidator):  # type: ignore[misc] # it has no types
         self.ways: list[str] = []
         self.forms: list[dict[str, str]] = []
         self.tokens: list[str] = []
+        self.public_key = b""  # PEM of the client, if it proves who it is with a signature
+        self.audience = ""
 
     def authenticate_client(self, request: Any, *_: Any, **__: Any) -> bool:
         from base64 import b64decode  # noqa: PLC0415 - of this method alone
         from urllib.parse import unquote_plus  # noqa: PLC0415 - of this method alone
 
         header = request.headers.get("Authorization", "")
+        if self.public_key:
+            return self._proves_with_a_key(request)
         if header.startswith("Basic "):
             given = b64decode(header.removeprefix("Basic ")).decode().partition(":")
             client, secret = unquote_plus(given[0]), unquote_plus(given[2])
@@ -42,6 +46,20 @@ class _Clients(RequestValidator):  # type: ignore[misc] # it has no types
         self.forms.append(dict(request.decoded_body or []))
         request.client = type("Client", (), {"client_id": client})
         return (client, secret) == (CLIENT, CLIENT_SECRET)
+
+    def _proves_with_a_key(self, request: Any) -> bool:
+        """Check an assertion of RFC 7523 with google-auth's verifier."""
+        from google.auth import jwt  # noqa: PLC0415 - of this method alone
+
+        form = dict(request.decoded_body)
+        self.ways.append("key")
+        self.forms.append(form)
+        request.client = type("Client", (), {"client_id": CLIENT})
+        try:
+            claims = jwt.decode(form["client_assertion"], certs=self.public_key, audience=self.audience)  # type: ignore[no-untyped-call] # it has no types
+        except ValueError:
+            return False
+        return bool(claims["iss"] == claims["sub"] == form["client_id"] == CLIENT)
 
     def validate_grant_type(self, _client_id: str, grant_type: str, *_: Any, **__: Any) -> bool:
         return grant_type == "client_credentials"
@@ -107,9 +125,27 @@ def _segment(part: dict[str, Any]) -> str:
     return urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
 
 
+class Services(Protocol):
+    """What a server of the tests answers."""
+
+    port: int
+    held: threading.Event
+
+    def respond(
+        self, method: str, target: str, fields: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]: ...
+
+
 @contextmanager
 def token_services() -> Iterator[TokenServices]:
     services = TokenServices()
+    with serving(services):
+        yield services
+
+
+@contextmanager
+def serving(services: Services) -> Iterator[None]:
+    """Serve them on a port of loopback, whose number they get."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -135,7 +171,7 @@ def token_services() -> Iterator[TokenServices]:
     services.port = server.server_address[1]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield services
+        yield
     finally:
         services.held.set()
         server.shutdown()

@@ -17,7 +17,7 @@ WITHOUT_TEXT = re.compile(
     r"(?:boolean|number|duration|size|percentage|causes|octal mode|uid:gid|SHA-256|number or duration"
     r"|status or range, …|encoding|zone|rate|statuses|name of an input, …|field of a path, …"  # words that are known
     r"|quantile, duration or off|upstream and share|parts"
-    r"|[A-Za-z0-9.:-]+( · [A-Za-z0-9.:+-]+)+(, or two)?(; or /path=…, …)?)"
+    r"|[A-Za-z0-9.:-]+( · [A-Za-z0-9_.:+-]+)+(, or two)?(; or /path=…, …)?)"
 )
 """The names of types whose values have no room for a text that a user chooses."""
 

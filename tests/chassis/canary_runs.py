@@ -133,6 +133,7 @@ def run_ambassador(start: Start, folder: Path) -> tuple[Run, list[str]]:
                     "HEALTH_PATH": "/{path}?key={query}",
                     "HEALTH_INTERVAL": "100ms",
                     "HEADERS": "X-{name}: {_}\n+Cookie: a={_}\n",
+                    "ROUTE": "/, /{path} header:x-api-key={value}",
                     "TOKEN": "{_}",
                     "ACCESS_LOG": "all",
                     "TRACES": "on",

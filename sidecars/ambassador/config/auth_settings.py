@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from sidecars.chassis.config.cloud_settings import AwsSettings, TokenServiceSettings
+from sidecars.chassis.config import cloud_settings
 from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType, choice, pairs, path_to_read, secret, text
 from sidecars.chassis.config.settings import ServiceSettings, setting
 from sidecars.chassis.config.urls import Url, url
@@ -88,11 +88,10 @@ class AuthSettings:
     auth_oauth_token_url: Url | None = setting(
         url("https", "http"), "`AUTH=oauth2`: the token endpoint (client credentials)", default=""
     )
-    auth_oauth_client: str = setting(
-        choice("basic", "post"),
-        "`AUTH=oauth2`: how the client shows its secret: `basic` (in `Authorization`) or `post` (in the form)",
-        default="basic",
-    )
+    auth_oauth_client: str = cloud_settings.oauth_client("AUTH")
+    auth_oauth_key: Path | None = cloud_settings.oauth_key("AUTH")
+    auth_oauth_key_id: str | None = cloud_settings.oauth_key_id("AUTH")
+    auth_oauth_key_audience: str | None = cloud_settings.oauth_key_audience("AUTH")
     auth_oauth_params: dict[str, str] | None = setting(
         pairs(right=_hidden),
         "`AUTH=oauth2`: further parameters for the token endpoint, such as `resource=…`",
@@ -117,11 +116,14 @@ class AuthSettings:
             self.auth_audience,
             self.auth_oauth_scope,
             self.auth_oauth_token_url,
+            self.auth_oauth_key,
+            self.auth_oauth_key_id,
+            self.auth_oauth_key_audience,
             self.auth_oauth_params,
             self.auth_oauth_ca,
         )
         words = (self.auth, self.auth_aws_payload, self.auth_oauth_client)
-        return words != (NO_AUTH, "auto", "basic") or any(one is not None for one in texts)
+        return words != (NO_AUTH, "auto", cloud_settings.BASIC) or any(one is not None for one in texts)
 
     @property
     def replaced_fields(self) -> tuple[bytes, ...]:
@@ -132,8 +134,8 @@ class AuthSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloudSettings(AwsSettings, TokenServiceSettings):
-    """The settings of the process for all upstreams with AUTH, by the names that clouds and their SDKs give them."""
+class CloudSettings(cloud_settings.CloudSettings):
+    """The settings of the process for all upstreams with AUTH."""
 
     PREFIX: ClassVar[str]
 
@@ -150,28 +152,3 @@ class CloudSettings(AwsSettings, TokenServiceSettings):
         ours = {item.name for item in light_dataclasses.fields(ServiceSettings)}
         names = [item.metadata["env"] for item in light_dataclasses.fields(CloudSettings) if item.name not in ours]
         return {*names, *(f"{name}_FILE" for name in names)}
-
-    aws_shared_credentials_file: Path | None = setting(
-        path_to_read,
-        "AWS: file of profiles with keys, read again every second",
-        env="AWS_SHARED_CREDENTIALS_FILE",
-        default="",
-    )
-    aws_profile: str | None = setting(
-        text, "AWS: the profile in `AWS_SHARED_CREDENTIALS_FILE`; unset: `default`", env="AWS_PROFILE", default=""
-    )
-    google_application_credentials: Path | None = setting(
-        path_to_read,
-        "Google Cloud: file of workload identity federation (`external_account`); unset: the metadata server",
-        env="GOOGLE_APPLICATION_CREDENTIALS",
-        default="",
-    )
-    azure_app_service_endpoint: Url | None = setting(
-        url("http", "https"),
-        "Azure: address of the managed identity of App Service, Functions and Container Apps, which inject it",
-        env="IDENTITY_ENDPOINT",
-        default="",
-    )
-    azure_app_service_header: Secret | None = setting(
-        secret, "Azure: the value of `X-IDENTITY-HEADER` for `IDENTITY_ENDPOINT`", env="IDENTITY_HEADER", default=""
-    )

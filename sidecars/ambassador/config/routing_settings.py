@@ -34,7 +34,7 @@ def _parse_rewrites(raw: str) -> str:
     return ",".join(words)
 
 
-route = SettingType("rules", _parse_route, lambda rules: ", ".join(map(str, rules)))
+route = SettingType("rules", _parse_route, lambda rules: ", ".join(map(str, rules)), sensitive=True)
 rewrites = SettingType("parts", _parse_rewrites)
 
 
@@ -47,7 +47,7 @@ class RoutingSettings:
         "the requests of the port `LISTEN` that are for this upstream: a path prefix (`/orders`), `host=orders.local`, "
         "`host=*.local`, `header:x-tenant=blue`, several conditions with blanks between them, alternatives with "
         "commas; upstreams with equal `LISTEN` share the port, and one of them without `ROUTE` gets the rest; unset: "
-        "all requests",
+        "all requests; the value of a field whose name may be a secret's, such as `x-api-key`, is shown as `***`",
         default="",
     )
     strip_prefix: bool = setting(

@@ -92,11 +92,11 @@ def _of_rules(group: Sequence[UpstreamSettings], variable: Variable) -> Iterator
     """Refuse two upstreams of a port with the same rule."""
     owners: dict[str, UpstreamSettings] = {}
     for each in group:
-        for text in [str(rule) for rule in each.route] if each.route else ["/"]:
+        for text, shown in [(rule.text, rule.shown) for rule in each.route] if each.route else [("/", "/")]:
             other = owners.setdefault(text, each)
             if other is not each and (other.route or each.route):
                 one, another = (_source(owner, variable) for owner in (other, each))
-                yield f"{one} and {another} both take `{text}`: a request needs one upstream"
+                yield f"{one} and {another} both take `{shown}`: a request needs one upstream"
 
 
 def _source(upstream: UpstreamSettings, variable: Variable) -> str:

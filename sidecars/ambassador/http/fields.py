@@ -38,6 +38,10 @@ CONTROL_FIELDS: Final = frozenset(
     }
 )
 _SECRET: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
+_MAY_BE_SECRET: Final = re.compile(
+    r"authenticat|authoriz|cookie|token|secret|passw|pwd|credential|signature|assertion|jwt|x-auth$"
+    r"|(?:api|access|private|auth|subscription|functions)[-_]?key"
+).search
 
 # RFC 9110 section 6.5.1: a trailer never frames, routes or controls the message that it ends.
 _NOT_IN_TRAILERS: Final = (
@@ -52,6 +56,11 @@ _DECIMAL: Final = re.compile(rb"[0-9]{1,18}")
 _CACHED_LINES: Final = 2048
 _CACHED_LENGTH: Final = 256  # bytes of the longest line that is cached
 _HASHES: Final = 1024
+
+
+def may_be_secret(name: str) -> bool:
+    """Return True if the name of a field says that its value may be a secret: no output has the value."""
+    return _MAY_BE_SECRET(name.lower()) is not None
 
 
 class FieldSyntaxError(Exception):

@@ -206,7 +206,7 @@ class AttemptingExchange(ConnectionWaiter):
             if self.hedge is not None:
                 self.hedge.settle(now)
             self.upstream.balancer.on_response(endpoint, status, self.attempt_started, now)
-            return self.upstream.identity is None or not self.upstream.identity.renews(self, status)
+            return self.upstream.identity is None or not self.upstream.identity.renews(self, response)
         connection = self.connection
         try:
             retry_after = retry.retry_after(response.value(b"retry-after"), time.time())

@@ -7,12 +7,18 @@
     /orders, host=orders.local      one of several rules
 
 The most specific rule decides, in any order of the settings (`RouteRule.rank`).
+
+Rules are shown in `/status` and elsewhere. The value of a field whose name may be that of a secret, such as
+`x-api-key`, is shown as `***` there, and is searched for in all outputs.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
+
+from sidecars.ambassador.http.fields import may_be_secret
+from sidecars.chassis.config.setting_types import HIDDEN, fixed_secret
 
 _NAME: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+=:@-]+)*/?").fullmatch
@@ -46,13 +52,18 @@ Rank = tuple[int, int, int, int, int]
 
 
 class HeaderCondition:
-    """A condition on a field: its name in lower case, and its value; "" if it only has to be there."""
+    """A condition on a field: its name in lower case, and its value; "" if it only has to be there.
 
-    __slots__ = ("find", "name", "value")
+    As text it has no secret. `text` has the value.
+    """
+
+    __slots__ = ("find", "name", "secret", "text", "value")
 
     def __init__(self, name: str, value: str) -> None:
         self.name = name
         self.value = value.encode()
+        self.text = f"header:{name}={value}" if value else f"header:{name}"
+        self.secret = fixed_secret(value) if value and may_be_secret(name) else None
         self.find = re.compile(rb"\r\n%b: ([^\r]*)" % re.escape(name.encode()), re.IGNORECASE).findall
 
     def holds(self, lines: bytes) -> bool:
@@ -61,7 +72,11 @@ class HeaderCondition:
         return bool(found) and (not self.value or b", ".join(found) == self.value)
 
     def __str__(self) -> str:
-        return f"header:{self.name}={self.value.decode()}" if self.value else f"header:{self.name}"
+        return self.text if self.secret is None else f"header:{self.name}={HIDDEN}"
+
+
+def _text(condition: HeaderCondition) -> str:
+    return condition.text
 
 
 class RouteRule:
@@ -70,18 +85,20 @@ class RouteRule:
     `host` is in lower case, b"" for any; `path` is a prefix without a slash at its end, b"" for any.
     """
 
-    __slots__ = ("headers", "host", "path", "suffix", "text")
+    __slots__ = ("headers", "host", "path", "shown", "suffix", "text")
 
     def __init__(self, host: str = "", path: str = "", headers: tuple[HeaderCondition, ...] = ()) -> None:
         self.host = host.encode()
         self.suffix = self.host[1:] if self.host.startswith(b"*") else b""
         self.path = path.encode()
-        self.headers = tuple(sorted(headers, key=str))
-        parts = [path or "/" * (not host and not headers), f"host={host}" * bool(host), *map(str, self.headers)]
-        self.text = " ".join(filter(None, parts))  # the same for the same rule, however it was written
+        self.headers = tuple(sorted(headers, key=_text))
+        parts = [path or "/" * (not host and not headers), f"host={host}" * bool(host)]
+        # `text` is the same for the same rule, however it was written. `shown` has no secret.
+        self.text = " ".join(filter(None, (*parts, *map(_text, self.headers))))
+        self.shown = " ".join(filter(None, (*parts, *map(str, self.headers))))
 
     def __str__(self) -> str:
-        return self.text
+        return self.shown
 
     @property
     def rank(self) -> Rank:

@@ -43,15 +43,19 @@ def _port(port: Upstream) -> dict[str, Any]:
 
 
 def _route(port: Upstream, position: int, route: Route) -> dict[str, Any]:
-    """Return one rule: `target` names it among all, `position` is its place in the order of the port."""
+    """Return one rule: `target` names it among all, `position` is its place in the order of the port.
+
+    Two rules may differ in a value alone that is not shown. So such a rule is named by its position, too.
+    """
     upstream, addresses = port.members[route.owner], route.addresses
     listen = str(port.settings.listen)
     path = route.rule.path.decode() or "/"
     base = (addresses.base.decode() if addresses is not None else "") or "/"
     is_stripped = addresses is not None and bool(addresses.prefix)
     sent = base if is_stripped else (base.removesuffix("/") + path if base != "/" else path)
+    is_hidden = route.rule.shown != route.rule.text
     return {
-        "target": f"{listen} {route.rule} {upstream.name}",
+        "target": f"{listen} {route.rule} {upstream.name}" + (f" {position}" if is_hidden else ""),
         "port": listen,
         "position": str(position),
         "route": str(route.rule),

@@ -281,8 +281,8 @@ class Identity(ABC):
         """
 
     @abstractmethod
-    def renews(self, exchange: ConnectionWaiter, status: int) -> bool:
-        """Note the status of a final response below 429. Return True if another attempt is made instead of it."""
+    def renews(self, exchange: ConnectionWaiter, response: Response) -> bool:
+        """Note a final response whose status is below 429. Return True if another attempt is made instead of it."""
 
     @abstractmethod
     def tick(self, now: float) -> None:

@@ -1,4 +1,6 @@
-"""The variables of the SDKs of AWS, Azure and Google Cloud, which have their own names, not ours.
+"""The settings of identity that all sidecars have in common: variables of the clouds' SDKs, and a client of OAuth 2.0.
+
+The variables of the SDKs of AWS, Azure and Google Cloud have their own names, not ours.
 
 EKS, ECS and the webhooks of AKS inject them into containers. They have a meaning only for who needs credentials of that
 cloud: a sink or an upstream with such an authentication. The ambassador disregards them if no upstream has one.
@@ -7,11 +9,12 @@ https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from sidecars.chassis.config.setting_types import Secret, SettingType, path_to_read, secret, text
+from sidecars.chassis.config.setting_types import Secret, SettingType, choice, path_to_read, secret, text
 from sidecars.chassis.config.settings import ServiceSettings, setting
 from sidecars.chassis.config.urls import Url, is_loopback, split_url, url
 from sidecars.chassis.runtime.light_dataclasses import dataclass
@@ -63,6 +66,15 @@ class AwsSettings(ServiceSettings):
     aws_endpoint_url_sts: Url | None = setting(
         url("http", "https"), "AWS: address of STS; unset: that of the region", env="AWS_ENDPOINT_URL_STS", default=""
     )
+    aws_shared_credentials_file: Path | None = setting(
+        path_to_read,
+        "AWS: file of profiles with keys, read again at each use, or every second",
+        env="AWS_SHARED_CREDENTIALS_FILE",
+        default="",
+    )
+    aws_profile: str | None = setting(
+        text, "AWS: the profile in `AWS_SHARED_CREDENTIALS_FILE`; unset: `default`", env="AWS_PROFILE", default=""
+    )
     aws_container_credentials_full_uri: Url | None = setting(
         url("http", "https"),
         "AWS: address of a container's credentials (EKS Pod Identity)",
@@ -109,7 +121,7 @@ _metadata_host = SettingType("host:port", _parse_metadata_host)
 class TokenServiceSettings(ServiceSettings):
     """The settings for the services of Azure and Google Cloud that give tokens.
 
-    Azure's webhook injects the first four.
+    Azure's webhook injects the first four, App Service those of its endpoint.
     """
 
     PREFIX: ClassVar[str]
@@ -140,6 +152,86 @@ class TokenServiceSettings(ServiceSettings):
         env="GCE_METADATA_HOST",
         default="",
     )
+    google_application_credentials: Path | None = setting(
+        path_to_read,
+        "Google Cloud: file of workload identity federation (`external_account`); unset: the metadata server",
+        env="GOOGLE_APPLICATION_CREDENTIALS",
+        default="",
+    )
+    azure_app_service_endpoint: Url | None = setting(
+        url("http", "https"),
+        "Azure: address of the managed identity of App Service, Functions and Container Apps, which inject it",
+        env="IDENTITY_ENDPOINT",
+        default="",
+    )
+    azure_app_service_header: Secret | None = setting(
+        secret, "Azure: the value of `X-IDENTITY-HEADER` for `IDENTITY_ENDPOINT`", env="IDENTITY_HEADER", default=""
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudSettings(AwsSettings, TokenServiceSettings):
+    """The settings of the process for all that is signed, or gets a token, by the names that the clouds give them."""
+
+    PREFIX: ClassVar[str]
+
+
+# -- a client of OAuth 2.0 -----------------------------------------------------------------------------------------
+
+BASIC, POST, PRIVATE_KEY = "basic", "post", "private_key_jwt"
+"""How a client proves to a token endpoint who it is: `identity.oauth_client` has them."""
+
+
+def oauth_client(prefix: str) -> Any:
+    """Return the setting `<prefix>_OAUTH_CLIENT`, of which each sidecar has one for each client."""
+    return setting(
+        choice(BASIC, POST, PRIVATE_KEY),
+        f"`{prefix}_AUTH=oauth2`: how the client proves who it is: `basic` (its secret, in `Authorization`), `post` "
+        f"(in the form) or `private_key_jwt` (a signature with `{prefix}_OAUTH_KEY`)".replace("AUTH_AUTH", "AUTH"),
+        default=BASIC,
+    )
+
+
+def oauth_key(prefix: str) -> Any:
+    return setting(
+        path_to_read,
+        f"`{prefix}_OAUTH_CLIENT=private_key_jwt`: PEM file of the client's private key, RSA or EC (P-256, P-384), "
+        "without a password; a new file is used for the next token",
+        default="",
+    )
+
+
+def oauth_key_id(prefix: str) -> Any:
+    return setting(text, f"`{prefix}_OAUTH_KEY`: the name that the token endpoint has for it (`kid`)", default="")
+
+
+def oauth_key_audience(prefix: str) -> Any:
+    return setting(
+        text,
+        f"`{prefix}_OAUTH_KEY`: the audience of what is signed (`aud`), such as the issuer; unset: the token endpoint",
+        default="",
+    )
+
+
+FIELDS_OF_CLIENT = ("oauth_client", "oauth_key", "oauth_key_id", "oauth_key_audience", "password")
+"""The settings that prove who a client is, by their names behind `auth_` or `sink_`."""
+
+
+def client_problems(values: Mapping[str, Any], of: Callable[[str], str]) -> Iterator[str]:
+    """Yield a sentence for each setting of a client's proof that is missing, or has no use.
+
+    `values`: those of FIELDS_OF_CLIENT. `of` returns the variable of one.
+    """
+    method = f"{of('oauth_client')}={values['oauth_client']}"
+    has_key = values["oauth_client"] == PRIVATE_KEY
+    needed, useless = ("oauth_key", "password") if has_key else ("password", "oauth_key")
+    if values[needed] is None:
+        yield f"{method}, but {of(needed)} is not set"
+    if values[useless] is not None:
+        yield f"{of(useless)} is set, but {method} has no use for it: unset it, or change {of('oauth_client')}"
+    for field in ("oauth_key_id", "oauth_key_audience"):
+        if values[field] is not None and not has_key:
+            yield f"{of(field)} is set, but {method} has no use for it: it is for {PRIVATE_KEY}"
 
 
 def region_of(settings: AwsSettings, own: str | None) -> str:
@@ -153,6 +245,27 @@ def container_url(settings: AwsSettings) -> Url | None:
     if relative is not None:
         return Url(urlsplit(_RELATIVE + relative.reveal()))
     return settings.aws_container_credentials_full_uri
+
+
+def container_problems(settings: AwsSettings) -> Iterator[str]:
+    """Yield a sentence if the token for a container's credentials would be sent in clear."""
+    found = container_url(settings)
+    if found is not None and found.scheme == "http" and not is_trusted_without_tls(found):
+        yield (
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI would send its token without encryption: expected https, loopback, "
+            "169.254.170.2, 169.254.170.23 or fd00:ec2::23"
+        )
+
+
+def azure_problems(settings: TokenServiceSettings, auth: str) -> Iterator[str]:
+    """Yield a sentence for each variable of Azure that is missing. `auth`: the setting that asks, with its value."""
+    if settings.azure_federated_token_file is not None:
+        needed = {"AZURE_CLIENT_ID": settings.azure_client_id, "AZURE_TENANT_ID": settings.azure_tenant_id}
+        for name, value in needed.items():
+            if value is None:
+                yield f"{auth} with AZURE_FEDERATED_TOKEN_FILE, but {name} is not set"
+    elif settings.azure_app_service_endpoint is not None and settings.azure_app_service_header is None:
+        yield f"{auth} with IDENTITY_ENDPOINT, but IDENTITY_HEADER is not set"
 
 
 def is_trusted_without_tls(url: Url) -> bool:

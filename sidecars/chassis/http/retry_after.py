@@ -1,4 +1,4 @@
-"""The value of a Retry-After field in seconds (RFC 9110 section 10.2.3). No I/O.
+"""The value of a Retry-After field in seconds (RFC 9110 section 10.2.3), and that of a date. No I/O.
 
 A peer writes the value, so no value may raise: one that is neither a number of seconds nor a date gives None.
 """
@@ -38,11 +38,11 @@ def retry_after(value: str, now: float, at_most: float) -> float | None:
     if _SECONDS.fullmatch(value):
         digits = value.lstrip("0")
         return at_most if len(digits) > _MANY_DIGITS else min(float(digits or "0"), at_most)
-    when = _unix_time(value, now)
+    when = unix_time(value, now)
     return None if when is None else min(max(0.0, when - now), at_most)
 
 
-def _unix_time(value: str, now: float) -> float | None:
+def unix_time(value: str, now: float) -> float | None:
     """Return the Unix time that an HTTP date names, or None if it is no date."""
     if len(value) > _LONGEST_DATE:
         return None

@@ -13,10 +13,13 @@ from sidecars.chassis.http.authorization import can_be_a_value
 from sidecars.chassis.http.peer_text import error_message, sanitized
 from sidecars.chassis.identity.answers import NoCredentials, json_object
 
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+"""The kind of a signed token that proves which client asks (RFC 7523, 2.2)."""
+
 _LONGEST_TOKEN = 16 * 1024  # characters
 _EARLIEST, _LATEST = 300.0, 60.0  # seconds before the end at which a new token is fetched
 _HIGHEST_TIME = 1 << 53  # seconds since 1970: what a float holds exactly
-_DEFAULT_LIFE, _LONGEST_LIFE = 300.0, 86400.0  # seconds
+_DEFAULT_LIFE, _SHORTEST_LIFE, _LONGEST_LIFE = 300.0, 1.0, 86400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def parse_token(status: int, body: bytes, service: str, now: float, life: float 
         raise NoCredentials(f"{service} gives no token: its answer has none that a header can carry")
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise NoCredentials(f"{service} gives a token that is no bearer token")
-    return AccessToken(token, now, now + _life(answer.get("expires_in") if life is None else life))
+    return _token(token, service, now, answer.get("expires_in") if life is None else life)
 
 
 def parse_id_token(status: int, body: bytes, service: str, now: float, wall: float) -> AccessToken:
@@ -57,13 +60,21 @@ def parse_id_token(status: int, body: bytes, service: str, now: float, wall: flo
     `exp` - `iat` (RFC 7519, 4.1), or what is left until `exp`, since metadata servers keep tokens and give them again.
 
     - `now`: seconds of the clock that its end counts in.
-    - `wall`: seconds since 1970. If it is beyond `exp`, this clock is taken to be wrong.
+    - `wall`: seconds since 1970, by the clock of the service. If it is beyond `exp`, it is taken to be wrong.
     """
     _check_status(status, body, service)
     token = body.decode("latin-1").strip()
     if not _is_usable(token):
         raise NoCredentials(f"{service} gives no token: its answer has none that a header can carry")
-    return AccessToken(token, now, now + _life(_life_of_jwt(token, wall)))
+    return _token(token, service, now, _life_of_jwt(token, wall))
+
+
+def _token(text: str, service: str, now: float, life: Any) -> AccessToken:
+    """Return a token that ends after `life`. One that ends while it is under way would be asked for again and again."""
+    seconds = _life(life)
+    if seconds < _SHORTEST_LIFE:
+        raise NoCredentials(f"{service} gives a token for {seconds:.3g} s, which is too short to use it")
+    return AccessToken(text, now, now + seconds)
 
 
 def _check_status(status: int, body: bytes, service: str) -> None:
@@ -92,7 +103,10 @@ def _life_of_jwt(token: str, wall: float) -> float | None:
 
 
 def _life(value: Any) -> float:
-    """Return the seconds for which a token is valid. Azure's metadata service writes them as a text."""
+    """Return the seconds for which a token is valid, at most a day. Azure's metadata service writes them as a text.
+
+    No number, and one that is not above 0, says nothing: then it is five minutes.
+    """
     try:
         seconds = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else 0.0
     except (ValueError, OverflowError):

@@ -30,29 +30,34 @@ class UnusableAnswer(Exception):
         self.reason = reason
 
 
-def keys_of_sts(status: int, body: bytes) -> AwsKeys:
-    """Return the keys in an answer of STS. Raises UnusableAnswer."""
+def keys_of_sts(status: int, body: bytes, ahead: float = 0.0) -> AwsKeys:
+    """Return the keys in an answer of STS. Raises UnusableAnswer.
+
+    `ahead`: the seconds that its clock is ahead of this one. The end of the keys is in the time of this clock.
+    """
     if status != 200:
         raise UnusableAnswer(_refusal(status, element(body, "Code"), element(body, "Message")))
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
-    return _keys(*(element(body, name) for name in names))
+    return _keys(ahead, *(element(body, name) for name in names))
 
 
-def keys_of_metadata(status: int, body: bytes) -> AwsKeys:
+def keys_of_metadata(status: int, body: bytes, ahead: float = 0.0) -> AwsKeys:
     """Return the keys in an answer of a container's or an instance's metadata service. Raises UnusableAnswer."""
     members = json_object(body[:LONGEST_ANSWER]) or {}
     code = members.get("Code", members.get("code"))
     if status != 200 or code not in (None, "Success"):
         raise UnusableAnswer(_refusal(status, code, members.get("Message", members.get("message"))))
-    return _keys(*(members.get(name) for name in ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")))
+    names = ("AccessKeyId", "SecretAccessKey", "Token", "Expiration")
+    return _keys(ahead, *(members.get(name) for name in names))
 
 
-def _keys(access: Any, secret: Any, token: Any, ends: Any) -> AwsKeys:
+def _keys(ahead: float, access: Any, secret: Any, token: Any, ends: Any) -> AwsKeys:
     texts = [text for text in (access, secret, token) if text is not None]
     usable = access and secret and all(isinstance(text, str) and can_be_a_value(text) for text in texts)
     if not usable:
         raise UnusableAnswer("its answer has no credentials")
-    return AwsKeys(access, secret, token or None, _seconds(ends))
+    seconds = _seconds(ends)
+    return AwsKeys(access, secret, token or None, None if seconds is None else seconds - ahead)
 
 
 def _seconds(text: Any) -> float | None:

@@ -18,9 +18,9 @@ https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 from sidecars.chassis.config.cloud_settings import AwsSettings, china, container_url
@@ -29,16 +29,13 @@ from sidecars.chassis.config.urls import DEFAULT_PORTS, Url
 from sidecars.chassis.http.authorization import can_be_a_value
 from sidecars.chassis.http.client import ClientResponse
 from sidecars.chassis.http.tls import ReloadingContext
+from sidecars.chassis.identity import service_clock
 from sidecars.chassis.identity.answers import NoCredentials, read_token
 from sidecars.chassis.identity.aws_answers import UnusableAnswer, keys_of_metadata, keys_of_sts
 from sidecars.chassis.identity.aws_signature import AwsKeys
-from sidecars.chassis.identity.service import Headers, Service
+from sidecars.chassis.identity.local_keys import LocalSource, ProfileSource
+from sidecars.chassis.identity.service import Headers, ProxyFor, Service
 from sidecars.chassis.runtime import scrubber
-
-if TYPE_CHECKING:
-    from sidecars.chassis.http.proxy.proxies import Proxy
-
-ProxyFor = Callable[[str, str, int], "Proxy | None"]
 
 _STS_VERSION = "2011-06-15"
 _STS_TIMEOUT = 10.0  # seconds of a request
@@ -59,18 +56,14 @@ class Source(Protocol):
         """Return the credentials of now. Raises NoCredentials with a sentence."""
 
 
-class StaticSource:
-    """Keys from settings. They have no end. Files are read anew each time: whoever uses them asks often."""
+class StaticSource(LocalSource):
+    """Keys from settings."""
 
     def __init__(self, name: str, access: str, secret: Secret, token: Secret | None = None) -> None:
         self.name = name
         self._access, self._secret, self._token = access, secret, token
 
-    async def fetch(self) -> AwsKeys:
-        return self.read()
-
     def read(self) -> AwsKeys:
-        """Return the keys. Raises NoCredentials if a file cannot be read."""
         try:
             token = self._token.reveal() if self._token else None
             return AwsKeys(self._access, self._secret.reveal(), token)
@@ -97,7 +90,7 @@ class WebIdentitySource:
         fields = [("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"), ("Accept", "application/xml")]
         response = await self._service.ask("POST", "/", fields, urlencode(form).encode())
         try:
-            return keys_of_sts(response.status, response.body)
+            return keys_of_sts(response.status, response.body, service_clock.of(response.headers, time.time()))
         except UnusableAnswer as answer:
             raise NoCredentials(f"STS gives no credentials for AWS_ROLE_ARN: {answer.reason}") from None
 
@@ -116,7 +109,7 @@ class ContainerSource:
     async def fetch(self) -> AwsKeys:
         response = await self._service.ask("GET", self._target, self._fields())
         try:
-            return keys_of_metadata(response.status, response.body)
+            return keys_of_metadata(response.status, response.body, service_clock.of(response.headers, time.time()))
         except UnusableAnswer as answer:
             raise NoCredentials(f"the container's credential service gives none: {answer.reason}") from None
 
@@ -150,7 +143,7 @@ class InstanceSource:
             raise NoCredentials(f"no credentials: {self.name} knows no role: does the instance have a profile?")
         found = await self._get(path + quote(role), headers)
         try:
-            return keys_of_metadata(found.status, found.body)
+            return keys_of_metadata(found.status, found.body, service_clock.of(found.headers, time.time()))
         except UnusableAnswer as answer:
             raise NoCredentials(f"{self.name} gives no credentials: {answer.reason}") from None
 
@@ -190,14 +183,13 @@ def choose(  # noqa: PLR0913 - one question to all that is set
     tls: ReloadingContext | None,
     proxy_for: ProxyFor,
     *,
-    profile: Source | None = None,
     session: str,
     elsewhere: str,
 ) -> Source:
     """Return the place that the settings choose. `own`: the keys of the sidecar's own settings, if there are any.
 
     `proxy_for` returns the proxy for a scheme, host and port. STS alone is asked through one. `session`: the name of a
-    session of a role. `profile`: the file of profiles, if there is one. `elsewhere`: what to set outside of AWS.
+    session of a role. `elsewhere`: what to set outside of AWS.
     """
     if own is not None:
         return own
@@ -209,8 +201,8 @@ def choose(  # noqa: PLR0913 - one question to all that is set
         proxy = proxy_for(url.scheme, url.hostname, url.port or DEFAULT_PORTS[url.scheme])
         service = Service(url, _STS_TIMEOUT, tls, proxy)
         return WebIdentitySource(service, settings.aws_role_arn, settings.aws_web_identity_token_file, session)
-    if profile is not None:
-        return profile
+    if settings.aws_shared_credentials_file is not None:
+        return ProfileSource(settings.aws_shared_credentials_file, settings.aws_profile or "default")
     if (found := container_url(settings)) is not None:
         return ContainerSource(settings, found, tls)
     return InstanceSource(settings, elsewhere)

@@ -18,19 +18,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from sidecars.chassis.config.urls import Url, is_loopback
+from sidecars.chassis.config.cloud_settings import TokenServiceSettings
+from sidecars.chassis.config.urls import DEFAULT_PORTS, Url, is_loopback
 from sidecars.chassis.http.authorization import can_be_a_value
 from sidecars.chassis.http.tls import ReloadingContext
+from sidecars.chassis.identity import service_clock
 from sidecars.chassis.identity.access_tokens import AccessToken, parse_id_token, parse_token
 from sidecars.chassis.identity.answers import NoCredentials, json_object, read_token
-from sidecars.chassis.identity.service import FORM, JSON, Service
-from sidecars.chassis.identity.token_sources import TOKEN_TIMEOUT
+from sidecars.chassis.identity.service import FORM, JSON, TOKEN_TIMEOUT, ProxyFor, Service, directly
 from sidecars.chassis.runtime import file_io, scrubber
 
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
@@ -110,6 +111,14 @@ def problem(path: Path, audience: str) -> str:
     return ""
 
 
+def problems(settings: TokenServiceSettings, audience: str) -> Iterator[str]:
+    """Yield a sentence if there is such a file, and it cannot be used. `audience`: of an ID token, or ""."""
+    if settings.google_application_credentials is not None:
+        clause = problem(settings.google_application_credentials, audience)
+        if clause:
+            yield f"{_NAME}: {clause}"
+
+
 def token_file(path: Path) -> str:
     """Return the path of the token that the file names; "" if it cannot be used."""
     try:
@@ -119,7 +128,7 @@ def token_file(path: Path) -> str:
 
 
 class FederatedToken:
-    """The service of one file. `clock`: seconds since 1970."""
+    """The service of one file. `clock`: seconds since 1970. `proxy_for`: of the services that the file names."""
 
     def __init__(
         self,
@@ -128,8 +137,10 @@ class FederatedToken:
         scopes: str = "",
         audience: str = "",
         clock: Callable[[], float] = time.time,
+        proxy_for: ProxyFor = directly,
     ) -> None:
         self._path, self._tls, self._audience, self._clock = path, tls, audience, clock
+        self._proxy_for = proxy_for
         self._scopes = scopes or CLOUD_PLATFORM
 
     async def fetch(self, now: float) -> AccessToken:
@@ -146,13 +157,18 @@ class FederatedToken:
             "subject_token": self._subject(found),
             "subject_token_type": found.subject_token_type,
         }
-        service = Service(Url(urlsplit(found.token_url)), TOKEN_TIMEOUT, self._tls)
+        service = self._service(found.token_url)
         response = await service.ask("POST", _target(service), [FORM, JSON], urlencode(form).encode())
         federated = parse_token(response.status, response.body, _STS, now)
         if not found.impersonation_url:
             return federated
         scrubber.hide(found, [federated.text])
         return await self._impersonate(found, federated, now)
+
+    def _service(self, text: str) -> Service:
+        url = Url(urlsplit(text))
+        proxy = self._proxy_for(url.scheme, url.hostname, url.port or DEFAULT_PORTS[url.scheme])
+        return Service(url, TOKEN_TIMEOUT, self._tls, proxy)
 
     def _subject(self, found: Federation) -> str:
         path = Path(found.token_file)
@@ -174,23 +190,23 @@ class FederatedToken:
         if self._audience:
             url, member = url.removesuffix(":generateAccessToken") + ":generateIdToken", "token"
             asked = {"audience": self._audience, "includeEmail": True}
-        service = Service(Url(urlsplit(url)), TOKEN_TIMEOUT, self._tls)
+        service = self._service(url)
         fields = [("Authorization", f"Bearer {federated.text}"), ("Content-Type", "application/json"), JSON]
         response = await service.ask("POST", _target(service), fields, json.dumps(asked).encode())
-        answer = json_object(response.body) or {}
+        answer, ahead = json_object(response.body) or {}, service_clock.of(response.headers, self._clock())
         if response.status != 200 or not isinstance(answer.get(member), str):
             return parse_token(response.status, response.body, _IAM, now)  # raises, with the reason
         if self._audience:
-            return parse_id_token(200, answer[member].encode("utf-8", "replace"), _IAM, now, self._clock())
+            return parse_id_token(200, answer[member].encode("utf-8", "replace"), _IAM, now, self._clock() + ahead)
         body = json.dumps({"access_token": answer[member]}).encode()
-        return parse_token(200, body, _IAM, now, self._seconds_until(answer.get("expireTime")))
+        return parse_token(200, body, _IAM, now, self._seconds_until(answer.get("expireTime"), ahead))
 
-    def _seconds_until(self, text: object) -> float | None:
+    def _seconds_until(self, text: object, ahead: float) -> float | None:
         try:
             ends = datetime.fromisoformat(text) if isinstance(text, str) else None
         except ValueError:
             return None
-        return None if ends is None or ends.tzinfo is None else ends.timestamp() - self._clock()
+        return None if ends is None or ends.tzinfo is None else ends.timestamp() - self._clock() - ahead
 
 
 def _target(service: Service) -> str:

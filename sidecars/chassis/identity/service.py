@@ -7,7 +7,7 @@ the address of the setting alone. What comes is bounded, in bytes and in time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import h11
@@ -31,11 +31,21 @@ if TYPE_CHECKING:
     from sidecars.chassis.http.proxy.proxies import Proxy
 
 Headers = Sequence[tuple[str, str]]
+ProxyFor = Callable[[str, str, int], "Proxy | None"]
+"""Returns the proxy for a scheme, host and port."""
+
+TOKEN_TIMEOUT = 10.0
+"""Seconds of a request to a token endpoint."""
 
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
 JSON = ("Accept", "application/json")
 _AGENT = f"sidecars/{chassis.__version__}"
 _PROXY_REFUSES = 407
+
+
+def directly(_scheme: str, _host: str, _port: int) -> Proxy | None:
+    """Return no proxy, for any place."""
+    return None
 
 
 class Service:

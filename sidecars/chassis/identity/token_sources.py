@@ -7,7 +7,7 @@
 | azure | Entra ID, if AZURE_FEDERATED_TOKEN_FILE is set (workload identity) | POST of the Pod's token as an assertion |
 | azure | App Service, if IDENTITY_ENDPOINT is set | GET with X-IDENTITY-HEADER |
 | azure | metadata service of the node (managed identity), else | GET /metadata/identity/oauth2/token |
-| oauth2 | a token endpoint (RFC 6749, 4.4: client credentials) | POST with client id and secret |
+| oauth2 | a token endpoint (client credentials) | `oauth_client` has it |
 
 `google_federation` has the exchange of another place's token for one of Google.
 
@@ -23,28 +23,22 @@ https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-end
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote, quote_plus, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.config.urls import Url
-from sidecars.chassis.http import authorization
-from sidecars.chassis.identity.access_tokens import AccessToken, parse_id_token, parse_token
+from sidecars.chassis.identity import service_clock
+from sidecars.chassis.identity.access_tokens import ASSERTION, AccessToken, parse_id_token, parse_token
 from sidecars.chassis.identity.answers import NoCredentials, json_object, read_token
 from sidecars.chassis.identity.service import FORM, JSON, Service
 
-TOKEN_TIMEOUT = 10.0
-"""Seconds of a request to a token endpoint."""
 METADATA_TIMEOUT = 3.0
 """Seconds of a request to a metadata service."""
 AZURE_AUTHORITY = "https://login.microsoftonline.com/"
 AZURE_METADATA = "http://169.254.169.254"
 GOOGLE_METADATA = "metadata.google.internal"
-BASIC, POST = "basic", "post"
-"""How a client shows its secret to a token endpoint: in Authorization, or in the form (RFC 6749, 2.3.1)."""
-
-_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class GcpMetadata:
@@ -78,7 +72,9 @@ class GcpMetadata:
             raise NoCredentials("what answers in the place of Google's metadata server is another server")
         name = "Google's metadata server"
         if self._wants_id:
-            return parse_id_token(response.status, response.body, name, now, self._clock())
+            wall = self._clock()
+            wall += service_clock.of(response.headers, wall)
+            return parse_id_token(response.status, response.body, name, now, wall)
         return parse_token(response.status, response.body, name, now)
 
 
@@ -95,7 +91,7 @@ class AzureFederation:
             "grant_type": "client_credentials",
             "client_id": self._client_id,
             "scope": self._scope,
-            "client_assertion_type": _ASSERTION,
+            "client_assertion_type": ASSERTION,
             "client_assertion": read_token(self, self._token_file, "AZURE_FEDERATED_TOKEN_FILE"),
         }
         response = await self._service.ask("POST", self._target, [FORM, JSON], urlencode(form).encode())
@@ -137,50 +133,16 @@ class AzureAppService:
     async def fetch(self, now: float) -> AccessToken:
         fields = [("X-IDENTITY-HEADER", read_secret(self._secret, "IDENTITY_HEADER"))]
         response = await self._service.ask("GET", self._target, fields)
-        life = self._life(response.body)  # it gives the end, and no length of life
+        ahead = service_clock.of(response.headers, self._clock())
+        life = self._life(response.body, ahead)  # it gives the end, and no length of life
         return parse_token(response.status, response.body, "the managed identity of IDENTITY_ENDPOINT", now, life)
 
-    def _life(self, body: bytes) -> float | None:
+    def _life(self, body: bytes, ahead: float) -> float | None:
         ends = (json_object(body) or {}).get("expires_on")
         try:
-            return float(ends) - self._clock() if isinstance(ends, str | int) else None
+            return float(ends) - self._clock() - ahead if isinstance(ends, str | int) else None
         except (ValueError, OverflowError):
             return None
-
-
-class ClientCredentials:
-    """A token endpoint, with a client id and its secret (RFC 6749, 4.4 and 2.3.1).
-
-    `name`: that of the setting with the endpoint, for messages. `secret`: read at each fetch. `more`: further
-    parameters of the form, such as `scope`. `method`: BASIC or POST.
-    """
-
-    def __init__(
-        self,
-        service: Service,
-        name: str,
-        client_id: str,
-        secret: Callable[[], str],
-        more: Mapping[str, str],
-        method: str = BASIC,
-    ) -> None:
-        self._service, self._name = service, name
-        self._client_id, self._secret, self._more, self._method = client_id, secret, more, method
-        self._target = service.url.target.reveal() or "/"
-
-    async def fetch(self, now: float) -> AccessToken:
-        form = {"grant_type": "client_credentials", **self._more}
-        fields = [FORM, JSON]
-        if self._method == POST:
-            form |= {"client_id": self._client_id, "client_secret": self._secret()}
-        else:
-            client = authorization.basic(quote_plus(self._client_id), quote_plus(self._secret()))
-            fields.insert(0, ("Authorization", client))
-        try:
-            response = await self._service.ask("POST", self._target, fields, urlencode(form).encode())
-        except NoCredentials as error:
-            raise NoCredentials(f"no token of {self._name}: {error.reason}") from None
-        return parse_token(response.status, response.body, self._name, now)
 
 
 def resource_of(scope: str) -> str:

@@ -224,7 +224,8 @@ def _credentials(sink: SinkSettings, variable: Variable) -> Iterator[str]:
         ("sink_key", "sink_cert"),
         ("sink_rotate_count", "sink_rotate_size"),
     ):
-        if getattr(sink, field) is not None and getattr(sink, needed) is None:
+        is_client = needed == "sink_password" and sink.sink_oauth_token_url is not None  # `wrong_client` has its proof
+        if getattr(sink, field) is not None and getattr(sink, needed) is None and not is_client:
             yield f"{variable(field, name)} is set, but {variable(needed, name)} is not: set both"
     yield from _authorization(sink, variable)
     kind = sink_registry.of(sink.url).kind

@@ -16,7 +16,13 @@ from sidecars.chassis.isolation import roots
 from sidecars.chassis.isolation.roots import DeclaredRoot
 from sidecars.logshipper.config import url_forms
 
-_AUTH = frozenset({"sink_auth", "sink_aws_service", "sink_oauth_token_url", "sink_oauth_scope", "sink_region"})
+_OAUTH = frozenset(
+    {
+        *("sink_oauth_token_url", "sink_oauth_scope", "sink_oauth_client", "sink_oauth_key", "sink_oauth_key_id"),
+        "sink_oauth_key_audience",
+    }
+)
+_AUTH = frozenset({"sink_auth", "sink_aws_service", "sink_region"}) | _OAUTH
 _HTTP = frozenset({"sink_token", "sink_username", "sink_password", "sink_headers", "sink_proxy"}) | _AUTH
 _S3 = frozenset(
     {
@@ -32,7 +38,8 @@ _SHARED_KEY = frozenset({"sink_token", "sink_username", "sink_password"})
 _KAFKA = frozenset(
     {
         *("sink_transactions", "sink_transactional_id", "sink_acks", "sink_message_key", "sink_sasl"),
-        *("sink_oauth_token_url", "sink_oauth_scope", "sink_token", "sink_username", "sink_password", "sink_region"),
+        *("sink_token", "sink_username", "sink_password", "sink_region"),
+        *_OAUTH,
     }
 )
 _TLS = frozenset({"sink_ca", "sink_cert", "sink_key"})

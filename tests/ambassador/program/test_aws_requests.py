@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from tests.ambassador.aws_verifier import ACCESS, SECRET, SESSION, Verifier
+from tests.ambassador.aws_verifier_http2 import Http2Verifier
 from tests.ambassador.support import Ambassador, Backend
 from tests.ambassador.token_services import token_services
 from tests.conftest import Start
@@ -132,6 +133,78 @@ def test_a_body_for_s3_streams_in_signed_chunks_or_unsigned(
         assert verifier.seen[1].fields["x-amz-content-sha256"] == wanted
     finally:
         backend.stop()
+
+
+@pytest.mark.parametrize(("service", "payload"), [("execute-api", "auto"), ("s3", "auto"), ("s3", "signed")])
+def test_requests_over_http2_are_signed_as_they_are_sent(
+    start: Start, tmp_path: Path, service: str, payload: str
+) -> None:
+    verifier = Http2Verifier(service, SESSION)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = server_context(authority)
+    context.set_alpn_protocols(["h2"])
+    backend = Backend(verifier, tls=context)
+    try:
+        environ = {**KEYS, "AUTH_AWS_SERVICE": service, "AUTH_SESSION_TOKEN": SESSION, "AUTH_AWS_PAYLOAD": payload}
+        url = backend.url.replace("http:", "https:")
+        ambassador = Ambassador(
+            start, url, TLS_CA=str(tmp_path / "ca.pem"), HEADERS="+X-Amz-Meta-App: b", RETRY_BUFFER="512KiB", **environ
+        )
+        large = bytes(range(256)) * 900  # more than three chunks, and than a window of HTTP/2
+        requests = [
+            b"GET /a/../b%20c//d?z=1&a=%2F&a=&b HTTP/1.1\r\nHost: a\r\nX-Amz-Meta-App: a\r\n\r\n",
+            put("/bucket/small", b"small", "Content-Type: text/plain"),
+            put("/bucket/large", large),
+        ]
+        for request in requests:
+            with ambassador.connect() as app:
+                app.send(request[:60_000])
+                app.send(request[60_000:])
+                status, _, answer = app.response()
+            assert (status, answer) == (200, b"ok"), answer
+        assert set(verifier.protocols) == {"h2"}
+        assert verifier.seen[2].body == large
+        kinds = {"execute-api": hashlib.sha256(large).hexdigest(), "auto": "UNSIGNED-PAYLOAD"}
+        kind = kinds.get(service) or kinds.get(payload) or "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+        assert verifier.seen[2].fields.get("x-amz-content-sha256", kind) == kind
+        verifier.tolerance = -1.0  # the oracle can say no
+        assert ambassador.ask()[0] == 403
+    finally:
+        backend.stop()
+
+
+@pytest.mark.parametrize("ahead", [-7200.0, 7200.0])
+def test_a_signature_is_dated_by_the_clock_of_aws_if_this_one_is_wrong(
+    start: Start, backend: Backend, verifier: Verifier, ahead: float
+) -> None:
+    verifier.ahead = ahead
+    ambassador = Ambassador(start, backend.url, **{**KEYS, "AUTH_AWS_SERVICE": "execute-api"})
+    post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab"
+    assert ambassador.ask(post)[0] == 403  # it is not sent again: it is not idempotent
+    for request in (post, put("/", b"body"), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        assert ambassador.ask(request)[0] == 200
+    assert [seen.problem for seen in verifier.seen] == ["RequestTimeTooSkewed", "", "", ""]
+    (line,) = [line for line in ambassador.program.logs if line.get("code") == "clock-differs"]
+    assert abs(line["seconds"] - ahead) < 60
+
+
+def test_a_request_that_may_be_repeated_is_sent_again_with_the_clock_of_aws(
+    start: Start, backend: Backend, verifier: Verifier
+) -> None:
+    verifier.ahead = 7200.0
+    ambassador = Ambassador(start, backend.url, **{**KEYS, "AUTH_AWS_SERVICE": "execute-api"})
+    assert ambassador.ask(put("/", b"body"))[0] == 200
+    assert [seen.problem for seen in verifier.seen] == ["RequestTimeTooSkewed", ""]
+
+
+def test_a_date_that_lies_does_not_stop_the_requests(start: Start, backend: Backend, verifier: Verifier) -> None:
+    verifier.says_ahead = 7200.0
+    ambassador = Ambassador(start, backend.url, **{**KEYS, "AUTH_AWS_SERVICE": "execute-api"})
+    verifier.status = 403  # a right is missing
+    assert ambassador.ask()[0] == 403
+    verifier.status = 0
+    assert [ambassador.ask()[0] for _ in range(3)] == [200] * 3
 
 
 def test_an_attempt_that_is_repeated_is_signed_for_its_own_endpoint(start: Start) -> None:

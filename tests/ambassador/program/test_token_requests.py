@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.ambassador.support import Ambassador, Backend, Peer
 from tests.ambassador.token_services import CLIENT, CLIENT_SECRET, TokenServices, token_services
@@ -90,6 +93,64 @@ def test_a_token_of_client_credentials_takes_the_place_of_the_apps_own(
     assert set(form["scope"].split()) == {"orders.read", "orders.write"}
     shown = ambassador.program.stderr + httpx.get(f"http://127.0.0.1:{ambassador.admin}/status?every").text
     assert not [secret for secret in (CLIENT_SECRET, services.clients.tokens[0]) if secret in shown]
+
+
+def test_a_client_proves_who_it_is_with_its_private_key(
+    start: Start, services: TokenServices, api: Api, backend: Backend, tmp_path: Path
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(pem)
+    url = f"http://127.0.0.1:{services.port}/oauth/token"
+    services.clients.public_key = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    services.clients.audience = url
+    ambassador = Ambassador(
+        start,
+        backend.url,
+        AUTH="oauth2",
+        AUTH_OAUTH_TOKEN_URL=url,
+        AUTH_OAUTH_CLIENT="private_key_jwt",
+        AUTH_OAUTH_KEY=str(tmp_path / "key.pem"),
+        AUTH_USERNAME=CLIENT,
+        CONFINEMENT="required",
+        LOG_LEVEL="debug",
+    )
+    assert ambassador.ask()[0] == 200
+    assert (services.clients.ways, token_of(api.seen[0])) == (["key"], services.clients.tokens[0])
+    shown = ambassador.program.stderr + httpx.get(f"http://127.0.0.1:{ambassador.admin}/status?every").text
+    assert services.clients.forms[0]["client_assertion"] not in shown
+    assert not [line for line in pem.decode().splitlines()[1:-1] if line in shown]
+
+
+@pytest.mark.parametrize("life", ["0.01", None])
+def test_a_token_endpoint_is_not_asked_again_and_again_whatever_life_it_gives(
+    start: Start, services: TokenServices, api: Api, backend: Backend, life: str | None
+) -> None:
+    """A token of a hundredth of a second is none, and pauses follow. Without a life it is one of five minutes."""
+    member = f', "expires_in": {life}' if life else ""
+    services.answer = (200, {}, f'{{"access_token": "a-token-{life}"{member}}}'.encode())
+    port = free_port()
+    program = start(
+        "ambassador",
+        **{f"AMBASSADOR_{name}": value for name, value in oauth2(services).items()},
+        AMBASSADOR_UPSTREAM=backend.url,
+        AMBASSADOR_LISTEN=f"127.0.0.1:{port}",
+    )
+    wait_until(lambda: services.asked, "the first fetch")
+    if life:
+        wait_until(lambda: "which is too short to use it" in program.stderr, "the warning")
+        wait_until(lambda: len(services.asked) >= 3, "the third fetch")
+    wait_until(lambda: _text(port), "the port")
+    assert ("too short to use it" in _text(port)) == (life is not None)
+    assert len(services.asked) <= (6 if life else 1)
+    assert bool(api.seen) == (life is None)
+
+
+def _text(port: int) -> str:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text
+    except httpx.TransportError:
+        return ""
 
 
 def test_a_401_has_one_new_token_and_the_request_is_sent_again_if_it_may_be(

@@ -23,6 +23,8 @@ from sidecars.ambassador.routing.route_rules import parse_rules
         ("header:b=2  header:a=1 host=h /x", "/x host=h header:a=1 header:b=2"),
         ("/orders, host=h /users", "/orders, /users host=h"),
         ("/ host=h", "host=h"),
+        ("/a header:X-Api-Key=s3cret-value", "/a header:x-api-key=***"),
+        ("header:x-session-token", "header:x-session-token"),
     ],
 )
 def test_a_route_is_shown_in_one_form_however_it_is_written(raw: str, shown: str) -> None:
@@ -56,3 +58,11 @@ def test_a_route_that_is_not_one_is_refused_in_words(raw: str, why: str) -> None
     with pytest.raises(ValueError, match=r".") as caught:
         parse_rules(raw)
     assert why in str(caught.value)
+
+
+def test_rules_that_differ_in_a_hidden_value_are_two_rules() -> None:
+    one, other = parse_rules("header:x-api-key=first-secret, header:x-api-key=other-secret")
+    assert str(one) == str(other)
+    assert one.text != other.text
+    with pytest.raises(ValueError, match="each rule once"):
+        parse_rules("header:x-api-key=a, header:X-API-Key=a")

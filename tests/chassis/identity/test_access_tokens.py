@@ -22,7 +22,18 @@ def answer(**members: Any) -> bytes:
 
 @pytest.mark.parametrize(
     ("life", "seconds"),
-    [(3600, 3600), ("3599", 3599), (59.5, 59.5), (None, 300), ("soon", 300), (-5, 300), (True, 300), (1e12, 86400)],
+    [
+        (3600, 3600),
+        ("3599", 3599),
+        (59.5, 59.5),
+        (None, 300),
+        ("soon", 300),
+        (-5, 300),
+        (True, 300),
+        (1e12, 86400),
+        (0, 300),
+        (1, 1),
+    ],
 )
 def test_a_token_ends_when_the_service_says_or_after_five_minutes(life: Any, seconds: float) -> None:
     token = parse_token(200, answer(access_token="t", expires_in=life), "the service", NOW)
@@ -40,6 +51,8 @@ def test_a_token_ends_when_the_service_says_or_after_five_minutes(life: Any, sec
         (200, answer(access_token="a\r\nX-Other: b"), "its answer has none that a header can carry"),
         (200, answer(access_token="x" * 20_000), "its answer has none that a header can carry"),
         (200, answer(access_token="t", token_type="mac"), "is no bearer token"),
+        (200, answer(access_token="t", expires_in=0.01), "a token for 0.01 s, which is too short to use it"),
+        (200, answer(access_token="t", expires_in="0.999"), "a token for 0.999 s, which is too short to use it"),
         (302, b"", "it answered with 302$"),
         (
             401,

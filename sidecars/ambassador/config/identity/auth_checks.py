@@ -23,13 +23,19 @@ _OF_USE = {
     "auth_oauth_scope": (GCP, AZURE, OAUTH2),
     "auth_oauth_token_url": (OAUTH2,),
     "auth_oauth_client": (OAUTH2,),
+    "auth_oauth_key": (OAUTH2,),
+    "auth_oauth_key_id": (OAUTH2,),
+    "auth_oauth_key_audience": (OAUTH2,),
     "auth_oauth_params": (OAUTH2,),
     "auth_oauth_ca": (OAUTH2,),
 }
 """The values of AUTH for which a setting has a use."""
-_DEFAULTS = {"auth_aws_payload": "auto", "auth_oauth_client": "basic"}
-_NEEDED = {OAUTH2: ("auth_oauth_token_url", "auth_username", "auth_password"), AZURE: ("auth_oauth_scope",)}
-_OURS = ("grant_type", "scope", "audience", "client_id", "client_secret")
+_DEFAULTS = {"auth_aws_payload": "auto", "auth_oauth_client": cloud_settings.BASIC}
+_NEEDED = {OAUTH2: ("auth_oauth_token_url", "auth_username"), AZURE: ("auth_oauth_scope",)}
+_OURS = (
+    *("grant_type", "scope", "audience", "client_id", "client_secret"),
+    *("client_assertion", "client_assertion_type"),
+)
 
 
 def wrong(settings: CloudSettings, upstream: UpstreamSettings, of: Of) -> Iterator[str]:
@@ -103,12 +109,7 @@ def _aws(settings: CloudSettings, upstream: UpstreamSettings, of: Of, auth: str)
         yield f"{of('auth_username')} and {of('auth_password')} belong together: set both, or none"
     if upstream.auth_session_token is not None and upstream.auth_username is None:
         yield f"{of('auth_session_token')} is set, but {of('auth_username')} is not: they belong together"
-    container = cloud_settings.container_url(settings)
-    if container is not None and container.scheme == "http" and not cloud_settings.is_trusted_without_tls(container):
-        yield (
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI would send its token without encryption: expected https, loopback, "
-            "169.254.170.2, 169.254.170.23 or fd00:ec2::23"
-        )
+    yield from cloud_settings.container_problems(settings)
 
 
 def _gcp(settings: CloudSettings, upstream: UpstreamSettings, of: Of, auth: str) -> Iterator[str]:
@@ -118,22 +119,16 @@ def _gcp(settings: CloudSettings, upstream: UpstreamSettings, of: Of, auth: str)
     if settings.google_application_credentials is not None:
         from sidecars.chassis.identity import google_federation  # noqa: PLC0415 - few have such a file
 
-        problem = google_federation.problem(settings.google_application_credentials, upstream.auth_audience or "")
-        if problem:
-            yield f"GOOGLE_APPLICATION_CREDENTIALS: {problem}"
+        yield from google_federation.problems(settings, upstream.auth_audience or "")
 
 
 def _azure(settings: CloudSettings, _upstream: UpstreamSettings, _of: Of, auth: str) -> Iterator[str]:
-    if settings.azure_federated_token_file is not None:
-        missing = {"AZURE_CLIENT_ID": settings.azure_client_id, "AZURE_TENANT_ID": settings.azure_tenant_id}
-        for name, value in missing.items():
-            if value is None:
-                yield f"{auth} with AZURE_FEDERATED_TOKEN_FILE, but {name} is not set"
-    elif settings.azure_app_service_endpoint is not None and settings.azure_app_service_header is None:
-        yield f"{auth} with IDENTITY_ENDPOINT, but IDENTITY_HEADER is not set"
+    yield from cloud_settings.azure_problems(settings, auth)
 
 
 def _oauth2(_settings: CloudSettings, upstream: UpstreamSettings, of: Of, _auth: str) -> Iterator[str]:
+    values = {field: getattr(upstream, f"auth_{field}") for field in cloud_settings.FIELDS_OF_CLIENT}
+    yield from cloud_settings.client_problems(values, lambda field: of(f"auth_{field}"))
     for name in upstream.auth_oauth_params or {}:
         if name in _OURS:
             yield f"{of('auth_oauth_params')} has {name}, which another setting decides"

@@ -23,18 +23,25 @@ from typing import Final
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.head_rules import CHUNKED
 from sidecars.ambassador.http.local_replies import Cause
-from sidecars.ambassador.http.messages import Request
+from sidecars.ambassador.http.messages import Request, Response
 from sidecars.ambassador.proxy.exchange import Exchange
+from sidecars.ambassador.proxy.identity import repeats
 from sidecars.ambassador.proxy.identity.chunk_signatures import CHUNK, ChunkSigningSide, encoded_length
+from sidecars.ambassador.proxy.identity.clock_skew import ClockSkew
 from sidecars.ambassador.proxy.identity.keeper import Keeper
 from sidecars.ambassador.proxy.identity.request_signature import CHUNKS, EMPTY_BODY, UNSIGNED, Signer
 from sidecars.ambassador.proxy.request_body import RequestBody
 from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter, Identity, UpstreamSide
+from sidecars.chassis.identity import service_clock
 from sidecars.chassis.identity.aws_signature import AwsKeys, Scope
+from sidecars.chassis.runtime import logs
+
+log = logs.get("ambassador")
 
 monotonic: Final = time.monotonic
 wall: Final = time.time
 
+_WARN_AGAIN: Final = 60.0  # seconds between two log lines about the clock
 _HASH_IS_A_FIELD: Final = ("s3", "aoss", "vpc-lattice-svcs", "glacier")  # services that want X-Amz-Content-Sha256
 _OWN_CHUNKS: Final = re.compile(rb"\r\ncontent-encoding: [^\r]*aws-chunked", re.IGNORECASE).search
 
@@ -55,9 +62,10 @@ SIGNED_ALREADY: Final = Cause(
 class AwsIdentity(Identity):
     """The identity of one upstream, which owns it."""
 
-    def __init__(self, keeper: Keeper, scope: Scope, payload: str) -> None:
-        """`payload`: AUTH_AWS_PAYLOAD."""
+    def __init__(self, upstream: str, keeper: Keeper, scope: Scope, payload: str) -> None:
+        """`upstream`: its name, for the log. `payload`: AUTH_AWS_PAYLOAD."""
         super().__init__()
+        self._upstream = upstream
         self.keeper = keeper
         self._scope = scope
         self._streams: bool = scope.service.startswith("s3")
@@ -66,6 +74,8 @@ class AwsIdentity(Identity):
         self._is_signed = payload == "signed"
         self._keys: AwsKeys | None = None
         self._signer: Signer | None = None  # of these keys
+        self._skew = ClockSkew()
+        self._warned_at = -_WARN_AGAIN
 
     def admits(self, exchange: ConnectionWaiter) -> bool:
         assert isinstance(exchange, Exchange)  # noqa: S101 - there is no other one
@@ -118,7 +128,9 @@ class AwsIdentity(Identity):
             more.append((b"x-amz-content-sha256", digest))
         if digest is CHUNKS:
             more.append((b"x-amz-decoded-content-length", b"%d" % request.plain_length))
-        self.line, seed = self._current().sign(request, request.host_sent(authority), digest, more, wall())
+        self.line, seed = self._current().sign(
+            request, request.host_sent(authority), digest, more, wall() + self._skew.ahead
+        )
         if digest is not CHUNKS:
             return connection
         self.line = b"\r\nContent-Encoding: aws-chunked%b" % self.line
@@ -163,15 +175,41 @@ class AwsIdentity(Identity):
             signer = self._signer = Signer(keys, self._scope)
         return signer
 
-    def renews(self, exchange: ConnectionWaiter, status: int) -> bool:
+    def renews(self, exchange: ConnectionWaiter, response: Response) -> bool:
         """Fetch new keys if these are refused: they may have been revoked. A 403 says mostly that a right is missing.
 
-        So no request is sent again.
+        So no request is sent again, but if it was the time of the signature that was refused.
         """
-        if status in (401, 403):
-            assert isinstance(exchange, Exchange)  # noqa: S101 - there is no other one
-            self.keeper.reject(exchange.attempt_started, monotonic())
+        assert isinstance(exchange, Exchange)  # noqa: S101 - there is no other one
+        status, now, sent_at = response.status, monotonic(), exchange.attempt_started
+        if status not in (400, 401, 403):
+            self._skew.accept(sent_at, now)
+            return False
+        if self._takes_clock(response, sent_at, now):
+            if not repeats.may_repeat(exchange):
+                return False
+            repeats.leave(exchange, status)
+            exchange.upstream.loop.call_soon(exchange.begin_attempt)
+            return True
+        if status != 400:
+            self.keeper.reject(sent_at, now)
         return False
+
+    def _takes_clock(self, response: Response, sent_at: float, now: float) -> bool:
+        """Return True if a request that was refused would be dated by another clock now."""
+        before = self._skew.ahead
+        date = b"" if response.value(b"age") else response.value(b"date")
+        ahead = service_clock.seconds_ahead(date.decode("latin-1"), wall())
+        is_other = self._skew.refuse(ahead, sent_at, now)
+        if self._skew.ahead != before and ahead and now >= self._warned_at + _WARN_AGAIN:
+            self._warned_at = now
+            log.warning(
+                "the clock of an upstream differs from this one, and is used for signatures",
+                code="clock-differs",
+                upstream=self._upstream,
+                seconds=round(ahead),
+            )
+        return is_other
 
     def tick(self, now: float) -> None:
         self.keeper.tick(now)

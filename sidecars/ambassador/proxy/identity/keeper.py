@@ -32,6 +32,7 @@ NEVER: Final = float("inf")
 _LONGEST_FETCH: Final = 60.0  # seconds; each request of it has its own, shorter time
 _FIRST_PAUSE: Final = 1.0  # seconds after a failure
 _LONGEST_PAUSE: Final = 30.0
+_BETWEEN_FETCHES: Final = 1.0  # seconds: credentials may come that are near their end, again and again
 _BETWEEN_REJECTIONS: Final = 60.0  # seconds
 _LOG_AGAIN: Final = 60.0  # seconds between two log lines about the same upstream
 
@@ -172,7 +173,7 @@ class Keeper:
         before = self.current
         is_new = before is None or before.line != found.line or before.keys != found.keys
         self.failures, self._reason = 0, ""
-        self.ends, self._fetch_at = found.ends, found.renew_at
+        self.ends, self._fetch_at = found.ends, max(found.renew_at, now + _BETWEEN_FETCHES)
         if is_new:
             self.current = found
             self.came_at = now

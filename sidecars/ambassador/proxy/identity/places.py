@@ -8,8 +8,8 @@ from __future__ import annotations
 import random
 import socket
 import time
-from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from functools import partial
+from typing import Final
 
 from sidecars.ambassador.config.auth_settings import AWS, GCP, OAUTH2
 from sidecars.ambassador.config.identity import auth_checks
@@ -20,22 +20,17 @@ from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.ambassador.upstream.upstream_side import Identity
 from sidecars.chassis.config.settings import variable
-from sidecars.chassis.config.urls import Url
 from sidecars.chassis.http import tls
-from sidecars.chassis.identity import aws_sources, token_sources
+from sidecars.chassis.identity import aws_sources, token_places
 from sidecars.chassis.identity.access_tokens import AccessToken, TokenSource
-from sidecars.chassis.identity.aws_profile import ProfileSource
 from sidecars.chassis.identity.aws_signature import Scope
 from sidecars.chassis.identity.aws_sources import Source, StaticSource
-from sidecars.chassis.identity.google_federation import FederatedToken
-from sidecars.chassis.identity.service import Service
-from sidecars.chassis.identity.token_sources import TOKEN_TIMEOUT
+from sidecars.chassis.identity.local_keys import LocalSource
+from sidecars.chassis.identity.service import directly
+from sidecars.chassis.identity.token_places import OAuthClient
 from sidecars.chassis.runtime import scrubber
 from sidecars.chassis.runtime.health import ReadinessLatch
 from sidecars.chassis.runtime.lifecycle import IOFailed
-
-if TYPE_CHECKING:
-    from sidecars.chassis.http.proxy.proxies import Proxy
 
 monotonic: Final = time.monotonic
 wall: Final = time.time
@@ -52,7 +47,7 @@ def create(settings: Settings, upstream: Upstream, latch: ReadinessLatch) -> Ide
     if own.auth == AWS:
         source = _aws_source(settings, upstream)
         keeper = Keeper(upstream, latch, AwsFetch(source))
-        return AwsIdentity(keeper, Scope(*auth_checks.aws_scope(settings, own)), own.auth_aws_payload)
+        return AwsIdentity(upstream.name, keeper, Scope(*auth_checks.aws_scope(settings, own)), own.auth_aws_payload)
     return TokenIdentity(Keeper(upstream, latch, TokenFetch(_token_source(settings, upstream))))
 
 
@@ -67,7 +62,7 @@ class AwsFetch:
         now = monotonic()
         scrubber.hide(self, [text for text in (keys.secret_key, keys.session_token) if text])
         if keys.expires is None:
-            is_read_again = isinstance(self._source, StaticSource | ProfileSource)
+            is_read_again = isinstance(self._source, LocalSource)
             return Credentials(NEVER, now + _READ_AGAIN if is_read_again else NEVER, keys=keys)
         left = keys.expires - wall()
         return Credentials(now + left, now + renewal(left, random.random()), keys=keys)  # noqa: S311 - jitter
@@ -99,9 +94,6 @@ def _aws_source(settings: Settings, upstream: Upstream) -> Source:
     if own.auth_username is not None and own.auth_password is not None:
         name = variable(Settings, "auth_password", own.name)
         static = StaticSource(name, own.auth_username, own.auth_password, own.auth_session_token)
-    profile = None
-    if settings.aws_shared_credentials_file is not None:
-        profile = ProfileSource(settings.aws_shared_credentials_file, settings.aws_profile or "default")
     needs_tls = settings.aws_role_arn is not None or settings.aws_container_credentials_full_uri is not None
     _, region = auth_checks.aws_scope(settings, own)
     username, password = (variable(Settings, name, own.name) for name in ("auth_username", "auth_password"))
@@ -110,56 +102,38 @@ def _aws_source(settings: Settings, upstream: Upstream) -> Source:
         static,
         settings.aws_region or settings.aws_default_region or region,
         tls.client_context() if needs_tls else None,
-        _directly,
-        profile=profile,
+        directly,
         session=aws_sources.session_name(settings.aws_role_session_name, "ambassador", socket.gethostname()),
         elsewhere=f"{username} and {password}",
     )
-
-
-def _directly(_scheme: str, _host: str, _port: int) -> Proxy | None:
-    return None
 
 
 def _token_source(settings: Settings, upstream: Upstream) -> TokenSource:
     own = upstream.settings
     scope, audience = own.auth_oauth_scope or "", own.auth_audience or ""
     if own.auth == GCP:
-        if settings.google_application_credentials is not None:
-            return FederatedToken(settings.google_application_credentials, tls.client_context(), scope, audience)
-        return token_sources.GcpMetadata(settings.gce_metadata_host, scope, audience)
-    if own.auth == OAUTH2:
-        return _oauth2_source(upstream)
-    client_id = settings.azure_client_id or ""
-    if settings.azure_federated_token_file is not None:
-        url = settings.azure_authority_host or Url(urlsplit(token_sources.AZURE_AUTHORITY))
-        service = Service(url, TOKEN_TIMEOUT, tls.client_context())
-        tenant = settings.azure_tenant_id or ""
-        return token_sources.AzureFederation(service, tenant, client_id, settings.azure_federated_token_file, scope)
-    if settings.azure_app_service_endpoint is not None and settings.azure_app_service_header is not None:
-        service = Service(settings.azure_app_service_endpoint, TOKEN_TIMEOUT, tls.client_context())
-        return token_sources.AzureAppService(service, settings.azure_app_service_header, scope, client_id)
-    return token_sources.AzureMetadata(settings.azure_pod_identity_authority_host, scope, client_id)
-
-
-def _oauth2_source(upstream: Upstream) -> TokenSource:
-    own = upstream.settings
-    url, password = own.auth_oauth_token_url, own.auth_password
+        return token_places.google(settings, scope, audience, tls.client_context, directly)
+    if own.auth != OAUTH2:
+        return token_places.azure(settings, scope, tls.client_context, directly)
+    url, parameters = own.auth_oauth_token_url, {"scope": scope, "audience": audience}
     assert url is not None  # noqa: S101 - the settings were checked
-    assert password is not None  # noqa: S101 - the settings were checked
-
-    def secret() -> str:
-        return token_sources.read_secret(password, variable(Settings, "auth_password", own.name))
-
+    client = OAuthClient(
+        token_url=url,
+        client_id=own.auth_username or "",
+        method=own.auth_oauth_client,
+        secret=own.auth_password,
+        key=own.auth_oauth_key,
+        key_id=own.auth_oauth_key_id or "",
+        key_audience=own.auth_oauth_key_audience or "",
+        more={**(own.auth_oauth_params or {}), **{name: value for name, value in parameters.items() if value}},
+        named=partial(_variable_of_client, own.name),
+    )
     try:
         context = tls.client_context(tls.pem_file(own, "auth_oauth_ca", Settings, own.name))
     except tls.UnusableTLSFiles as error:
         raise IOFailed(error.reason, code="tls-files-unusable") from None
-    more = dict(own.auth_oauth_params or {})
-    if own.auth_oauth_scope:
-        more["scope"] = own.auth_oauth_scope
-    if own.auth_audience:
-        more["audience"] = own.auth_audience
-    name = variable(Settings, "auth_oauth_token_url", own.name)
-    service = Service(url, TOKEN_TIMEOUT, context)
-    return token_sources.ClientCredentials(service, name, own.auth_username or "", secret, more, own.auth_oauth_client)
+    return token_places.oauth2(client, lambda: context, directly)
+
+
+def _variable_of_client(name: str, field: str) -> str:
+    return variable(Settings, "auth_password" if field == "secret" else f"auth_oauth_{field}", name)

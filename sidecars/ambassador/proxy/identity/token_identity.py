@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from sidecars.ambassador.http import local_replies
+from sidecars.ambassador.http.messages import Response
 from sidecars.ambassador.proxy.exchange import Exchange
+from sidecars.ambassador.proxy.identity import repeats
 from sidecars.ambassador.proxy.identity.keeper import Keeper
 from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter, Identity, UpstreamSide
 
@@ -42,19 +43,16 @@ class TokenIdentity(Identity):
         self.line = current.line if current is not None else b""
         return connection
 
-    def renews(self, exchange: ConnectionWaiter, status: int) -> bool:
-        if status != 401:
+    def renews(self, exchange: ConnectionWaiter, response: Response) -> bool:
+        if response.status != 401:
             return False
         assert isinstance(exchange, Exchange)  # noqa: S101 - there is no other one
         keeper = self.keeper
         if exchange.is_renewed or not keeper.reject(exchange.attempt_started, monotonic()):
             return False
-        endpoint = exchange.endpoint
-        if endpoint is None or not exchange.request.idempotent or not exchange.is_held():
+        if not repeats.may_repeat(exchange):
             return False
-        exchange.is_renewed = True
-        exchange.leave_attempt()
-        exchange.failures += ((endpoint.label, local_replies.unwanted_status(status)),)
+        repeats.leave(exchange, response.status)
         if not keeper.is_fetching or keeper.wait(exchange, exchange.begin_attempt, monotonic()) is not None:
             exchange.upstream.loop.call_soon(exchange.begin_attempt)
         return True

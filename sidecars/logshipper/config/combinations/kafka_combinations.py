@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sidecars.chassis.config.urls import is_loopback
 from sidecars.logshipper.config import sink_registry
+from sidecars.logshipper.config.over_http import http_settings
 from sidecars.logshipper.config.sink_families.kafka_settings import WITH_PASSWORD
 from sidecars.logshipper.config.sink_settings import SinkSettings
 
@@ -23,8 +24,11 @@ def check(sink: SinkSettings, variable: Callable[[str, str], str]) -> Iterator[s
         yield f"{name_of('sink_transactional_id')} is set, but {name_of('sink_transactions')} is false: keep one"
     if sink.sink_oauth_token_url is not None and sink.sink_sasl != "oauthbearer":
         yield f"{name_of('sink_oauth_token_url')} is set, but {name_of('sink_sasl')} is not oauthbearer"
-    if sink.sink_oauth_scope is not None and sink.sink_oauth_token_url is None:
-        yield f"{name_of('sink_oauth_scope')} is set, but {name_of('sink_oauth_token_url')} is not"
+    for field in ("sink_oauth_scope", "sink_oauth_key", "sink_oauth_key_id", "sink_oauth_key_audience"):
+        if getattr(sink, field) is not None and sink.sink_oauth_token_url is None:
+            yield f"{name_of(field)} is set, but {name_of('sink_oauth_token_url')} is not"
+    if sink.sink_oauth_token_url is not None:
+        yield from http_settings.wrong_client(sink, name_of)
     if sink.sink_encoding == "json":
         yield f"{name_of('sink_encoding')}=json is not for {sink.url.scheme}: each record has one event"
     yield from _credentials(sink, name_of)

@@ -29,11 +29,11 @@ def check(
         yield from _address(settings, sink, variable)
         yield from _proxy(cloud_settings.region_of(settings, sink.sink_region), proxies, sink)
         yield from _objects(sink, variable)
-    for sink in sinks.values():
-        if sink.sink_auth == "aws" or sink.sink_sasl == "aws-msk-iam":
-            yield from _signed(settings, sink, variable)
-    if stores:
-        yield from _container(settings)
+    signed = [sink for sink in sinks.values() if sink.sink_auth == "aws" or sink.sink_sasl == "aws-msk-iam"]
+    for sink in signed:
+        yield from _signed(settings, sink, variable)
+    if stores or signed:
+        yield from cloud_settings.container_problems(settings)
 
 
 def _signed(settings: AwsSettings, sink: SinkSettings, variable: Variable) -> Iterator[str]:
@@ -81,12 +81,3 @@ def _batches(sink: SinkSettings, variable: Variable) -> Iterator[str]:
         yield f"{variable('batch_size', sink.name)} is more than 16MiB, which only s3 can have: it packs its batches"
     if sink.batch_timeout > _LONGEST:
         yield f"{variable('batch_timeout', sink.name)} is more than 1m, which only s3 can have"
-
-
-def _container(settings: AwsSettings) -> Iterator[str]:
-    url = cloud_settings.container_url(settings)
-    if url is not None and url.scheme == "http" and not cloud_settings.is_trusted_without_tls(url):
-        yield (
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI would send its token without encryption: expected https, loopback, "
-            "169.254.170.2, 169.254.170.23 or fd00:ec2::23"
-        )

@@ -5,10 +5,12 @@ What a setting needs to be checked is imported only where it is set: most sinks 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from sidecars.chassis.config import cloud_settings
 from sidecars.chassis.config.cloud_settings import TokenServiceSettings
 from sidecars.chassis.config.setting_types import Secret, SettingType, choice, text
 from sidecars.chassis.config.settings import ServiceSettings, setting
@@ -94,6 +96,10 @@ class HttpSettings:
         "are client id and secret",
         default="",
     )
+    sink_oauth_client: str = cloud_settings.oauth_client("SINK")
+    sink_oauth_key: Path | None = cloud_settings.oauth_key("SINK")
+    sink_oauth_key_id: str | None = cloud_settings.oauth_key_id("SINK")
+    sink_oauth_key_audience: str | None = cloud_settings.oauth_key_audience("SINK")
     sink_oauth_scope: str | None = setting(
         text,
         "for `SINK_AUTH` with tokens: the scope to ask for; unset: that of Azure Monitor for `azure`, none for others",
@@ -157,13 +163,6 @@ class ProxySettings(ServiceSettings):
         env="no_proxy",
         default="",
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class CloudSettings(TokenServiceSettings, ProxySettings):
-    """The settings of the process for who we are, for `SINK_AUTH`, and for the proxies."""
-
-    PREFIX: ClassVar[str]
 
 
 class ProxiedSink(Protocol):
@@ -262,12 +261,16 @@ _OF_USE = {
     "sink_aws_service": ("aws",),
     "sink_oauth_token_url": ("oauth2",),
     "sink_oauth_scope": ("gcp", "azure", "oauth2"),
+    "sink_oauth_client": ("oauth2",),
+    "sink_oauth_key": ("oauth2",),
+    "sink_oauth_key_id": ("oauth2",),
+    "sink_oauth_key_audience": ("oauth2",),
 }
 """The values of SINK_AUTH (None: unset) for which a setting of an HTTP sink has a use."""
 _NEEDED = {"basic": ("sink_username",), "bearer": ("sink_token",), "oauth2": ("sink_oauth_token_url", "sink_username")}
 
 
-def wrong_auth(settings: CloudSettings, sinks: Iterable[IdentifiedSink], variable: Variable) -> Iterator[str]:
+def wrong_auth(settings: TokenServiceSettings, sinks: Iterable[IdentifiedSink], variable: Variable) -> Iterator[str]:
     """Yield a sentence for each SINK_AUTH that lacks something, and for credentials that it has no use for."""
     for sink in sinks:
         if sink.url.scheme.rpartition("+")[2] not in DEFAULT_PORTS:
@@ -285,12 +288,35 @@ def wrong_auth(settings: CloudSettings, sinks: Iterable[IdentifiedSink], variabl
             yield f"{token} is not set, and the collector takes nothing without: set it, or {auth}=none for a gateway"
         if sink.sink_auth == "aws" and not aws_service(sink):
             yield f"{auth}, but {variable('sink_aws_service', sink.name)} is not set: which service is it?"
-        if sink.sink_auth == "azure" and settings.azure_federated_token_file is not None:
-            missing = [name for name in ("azure_client_id", "azure_tenant_id") if getattr(settings, name) is None]
-            yield from (f"{auth} with AZURE_FEDERATED_TOKEN_FILE, but {variable(name)} is not set" for name in missing)
+        yield from _wrong_cloud(settings, sink, auth, partial(_of, variable, sink.name))
 
 
-def tokens_in_clear(settings: CloudSettings, sinks: Iterable[IdentifiedSink], variable: Variable) -> Iterator[str]:
+def _wrong_cloud(
+    settings: TokenServiceSettings, sink: IdentifiedSink, auth: str, of: Callable[[str], str]
+) -> Iterator[str]:
+    if sink.sink_auth == "oauth2":
+        yield from wrong_client(sink, of)
+    elif sink.sink_auth == "azure":
+        yield from cloud_settings.azure_problems(settings, auth)
+    elif sink.sink_auth == "gcp" and settings.google_application_credentials is not None:
+        from sidecars.chassis.identity import google_federation  # noqa: PLC0415 - few have such a file
+
+        yield from google_federation.problems(settings, "")
+
+
+def _of(variable: Variable, name: str, field: str) -> str:
+    return variable(field, name)
+
+
+def wrong_client(sink: IdentifiedSink, of: Callable[[str], str]) -> Iterator[str]:
+    """Yield a sentence for each setting of the client of a token endpoint that is missing, or has no use."""
+    values = {field: getattr(sink, f"sink_{field}") for field in cloud_settings.FIELDS_OF_CLIENT}
+    yield from cloud_settings.client_problems(values, lambda field: of(f"sink_{field}"))
+
+
+def tokens_in_clear(
+    settings: TokenServiceSettings, sinks: Iterable[IdentifiedSink], variable: Variable
+) -> Iterator[str]:
     """Yield a sentence for each token, and secret of a token endpoint, that is sent without TLS beyond this host."""
     for sink in sinks:
         if sink.sink_auth in ("gcp", "azure", "oauth2"):

@@ -22,6 +22,7 @@ from sidecars.chassis.identity import aws_sources
 from sidecars.chassis.identity.answers import NoCredentials
 from sidecars.chassis.identity.aws_signature import AwsKeys
 from sidecars.chassis.identity.aws_sources import Source, StaticSource, session_name
+from sidecars.chassis.identity.local_keys import LocalSource
 from sidecars.chassis.runtime import logs, scrubber
 from sidecars.logshipper.config.over_http.http_settings import proxy_for
 from sidecars.logshipper.config.sink_settings import SinkSettings
@@ -59,7 +60,7 @@ class AwsCredentials:
 
     async def current(self) -> AwsKeys:
         """Return credentials that are valid now. Raises RetryLater with a sentence if there are none."""
-        if isinstance(self.source, StaticSource):
+        if isinstance(self.source, LocalSource):
             try:
                 return self.source.read()
             except NoCredentials as error:

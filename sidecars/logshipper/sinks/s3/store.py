@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from sidecars.chassis.config.cloud_settings import china, region_of
 from sidecars.chassis.config.urls import DEFAULT_PORTS, Url
 from sidecars.chassis.http.client import ClientResponse
-from sidecars.chassis.http.retry_after import retry_after
+from sidecars.chassis.http.retry_after import unix_time
+from sidecars.chassis.identity import service_clock
 from sidecars.chassis.identity.aws_signature import EMPTY_BODY, AwsKeys, Request, Scope, encoded, signed_fields
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.config.over_http.http_settings import proxy_for
@@ -33,8 +34,6 @@ from sidecars.logshipper.sinks.protocols.http_client import Headers, ReceiverCli
 log = logs.get("s3")
 
 _LONGEST_ANSWER = 64 * 1024  # bytes
-_SAME = 60.0  # seconds
-_LATEST = 1e12  # seconds since 1970
 
 
 def address(settings: SinkSettings, region: str) -> tuple[Url, str]:
@@ -96,8 +95,8 @@ class Store:
 
     def take_clock(self, response: ClientResponse) -> bool:
         """Use the time of the answer from now on, for the signatures. Return False if it is no other time."""
-        theirs = retry_after(response.headers.get("date", ""), 0.0, _LATEST)
-        if theirs is None or abs(theirs - self._clock() - self._ahead) < _SAME:
+        theirs = unix_time(response.headers.get("date", ""), self._clock())
+        if theirs is None or abs(theirs - self._clock() - self._ahead) < service_clock.SAME:
             return False
         self._ahead = theirs - self._clock()
         log.warning(

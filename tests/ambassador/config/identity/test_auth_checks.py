@@ -8,6 +8,8 @@ from sidecars.ambassador.config.identity.aws_hosts import service_and_region
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import SettingsError, load, specs
 
+OAUTH2 = {"AUTH": "oauth2", "AUTH_OAUTH_TOKEN_URL": "https://login/token", "AUTH_USERNAME": "shop"}
+BY_KEY = {"AUTH_OAUTH_CLIENT": "private_key_jwt"}
 AWS = {"AUTH": "aws", "AUTH_AWS_SERVICE": "s3", "AUTH_AWS_REGION": "eu-central-1"}
 
 
@@ -16,7 +18,7 @@ def loaded(environ: dict[str, str]) -> Settings:
     return load(
         Settings,
         {
-            name if name.startswith(("AWS_", "AZURE_")) else f"AMBASSADOR_{name}": each
+            name if name.startswith(("AWS_", "AZURE_", "IDENTITY_")) else f"AMBASSADOR_{name}": each
             for name, each in settings.items()
         },
     )
@@ -32,6 +34,23 @@ def loaded(environ: dict[str, str]) -> Settings:
         ({"AUTH": "aws"}, "AMBASSADOR_AUTH_AWS_SERVICE is not set"),
         ({"AUTH": "aws", "AUTH_AWS_SERVICE": "s3"}, "AMBASSADOR_AUTH_AWS_REGION is not set"),
         ({"AUTH": "oauth2"}, "AMBASSADOR_AUTH_OAUTH_TOKEN_URL is not set"),
+        (OAUTH2, "AMBASSADOR_AUTH_OAUTH_CLIENT=basic, but AMBASSADOR_AUTH_PASSWORD is not set"),
+        ({**OAUTH2, **BY_KEY}, "AMBASSADOR_AUTH_OAUTH_KEY is not set"),
+        (
+            {**OAUTH2, **BY_KEY, "AUTH_OAUTH_KEY": "/k", "AUTH_PASSWORD": "p"},
+            "AMBASSADOR_AUTH_PASSWORD is set, but AMBASSADOR_AUTH_OAUTH_CLIENT=private_key_jwt has no use for it",
+        ),
+        ({**OAUTH2, "AUTH_PASSWORD": "p", "AUTH_OAUTH_KEY": "/k"}, "AMBASSADOR_AUTH_OAUTH_KEY is set, but"),
+        ({**OAUTH2, "AUTH_PASSWORD": "p", "AUTH_OAUTH_KEY_ID": "k"}, "it is for private_key_jwt"),
+        (
+            {"AUTH": "gcp", "AUTH_OAUTH_KEY": "/k"},
+            "AMBASSADOR_AUTH=gcp has no use for it: set AMBASSADOR_AUTH to oauth2",
+        ),
+        ({**OAUTH2, "AUTH_PASSWORD": "p", "AUTH_OAUTH_PARAMS": "client_assertion=a"}, "another setting decides"),
+        (
+            {"AUTH": "azure", "AUTH_OAUTH_SCOPE": "a", "IDENTITY_ENDPOINT": "http://127.0.0.1:1"},
+            "IDENTITY_HEADER is not",
+        ),
         ({"AUTH": "azure"}, "AMBASSADOR_AUTH_OAUTH_SCOPE is not set"),
         ({**AWS, "AUTH_USERNAME": "AKID"}, "AMBASSADOR_AUTH_USERNAME and AMBASSADOR_AUTH_PASSWORD belong together"),
         ({**AWS, "AUTH_AUDIENCE": "a"}, "AMBASSADOR_AUTH_AUDIENCE is set, but AMBASSADOR_AUTH=aws has no use for it"),

@@ -99,6 +99,17 @@ def test_a_fetch_that_fails_costs_nothing_until_the_end_and_is_repeated_after_pa
     assert not world.latch.reason
 
 
+def test_credentials_that_are_always_near_their_end_are_fetched_once_in_a_second(world: World) -> None:
+    async def fetch() -> Credentials:
+        world.fetches += 1
+        return Credentials(world.now + 0.5, world.now + 0.2, line=b"short")
+
+    world.keeper = Keeper(world.upstream, world.latch, fetch, lambda: world.now)
+    for _ in range(50):
+        world.tick(0.2)
+    assert 9 <= world.fetches <= 11
+
+
 def test_all_who_wait_share_one_fetch_and_go_on_behind_it(world: World) -> None:
     world.held = asyncio.Event()
     went_on: list[int] = []

@@ -1,18 +1,20 @@
-"""The file of profiles that AWS's tools share: keys by the name of a profile.
+"""AWS keys that are here already: in settings, or in the file of profiles that AWS's tools share.
 
     [default]
     aws_access_key_id = AKIA…
     aws_secret_access_key = …
     aws_session_token = …
 
-It is read anew at each use. Profiles that name another way to credentials (a role, single sign-on, a program) have no
-meaning here: a sidecar runs no program, and asks one service for a role, by its own settings.
+They have no end. Files are read anew at each use, since they may be replaced. Profiles that name another way to
+credentials (a role, single sign-on, a program) have no meaning here: a sidecar runs no program, and asks one service
+for a role, by its own settings.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from sidecars.chassis.http.authorization import can_be_a_value
@@ -23,7 +25,20 @@ from sidecars.chassis.runtime import file_io, scrubber
 _NAMES = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 
-class ProfileSource:
+class LocalSource(ABC):
+    """Keys that no service gives. Whoever uses them asks often."""
+
+    name = ""
+
+    async def fetch(self) -> AwsKeys:
+        return self.read()
+
+    @abstractmethod
+    def read(self) -> AwsKeys:
+        """Return the keys of now. Raises NoCredentials if a file cannot be read."""
+
+
+class ProfileSource(LocalSource):
     """One profile of the file of AWS_SHARED_CREDENTIALS_FILE."""
 
     name = "AWS_SHARED_CREDENTIALS_FILE"
@@ -31,11 +46,7 @@ class ProfileSource:
     def __init__(self, path: Path, profile: str) -> None:
         self._path, self._profile = path, profile
 
-    async def fetch(self) -> AwsKeys:
-        return self.read()
-
     def read(self) -> AwsKeys:
-        """Return the keys. Raises NoCredentials."""
         try:
             text = file_io.read_text(str(self._path))
         except (OSError, UnicodeDecodeError) as error:
