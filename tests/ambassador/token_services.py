@@ -7,6 +7,7 @@ their documentation asks for.
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -104,7 +105,8 @@ class TokenServices:
         if target.startswith("/computeMetadata/v1/instance/service-accounts/default/"):
             if fields.get("metadata-flavor") != "Google":
                 return 403, {}, b"no flavor"
-            return 200, {"Metadata-Flavor": "Google"}, self._of_google(target)
+            kind = "text/html" if "/identity?" in target else "application/json"
+            return 200, {"Metadata-Flavor": "Google", "Content-Type": kind}, self._of_google(target)
         if target.startswith("/metadata/identity/oauth2/token"):
             if fields.get("metadata") != "true":
                 return 400, {}, b"no Metadata"
@@ -118,6 +120,8 @@ class TokenServices:
             (audience,) = parse_qs(parts.query)["audience"]
             claims = {"aud": audience, "iat": 1000, "exp": 4600, "jti": self.given}
             return ".".join(_segment(part) for part in ({"alg": "RS256"}, claims, {"s": 1})).encode()
+        if "recursive=true" in parts.query:  # google-auth asks first who it is
+            return b'{"email": "a@b.test", "scopes": []}'
         return json.dumps({"access_token": f"google-token-{self.given}", "expires_in": 3600}).encode()
 
 
@@ -144,7 +148,7 @@ def token_services() -> Iterator[TokenServices]:
 
 
 @contextmanager
-def serving(services: Services) -> Iterator[None]:
+def serving(services: Services, tls: ssl.SSLContext | None = None) -> Iterator[None]:
     """Serve them on a port of loopback, whose number they get."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -168,6 +172,8 @@ def serving(services: Services) -> Iterator[None]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     services.port = server.server_address[1]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

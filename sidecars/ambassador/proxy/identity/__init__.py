@@ -7,8 +7,7 @@
                                │                  └─▶ aws_identity: a signature of each request of each attempt
                                ▼                            │
           exchanges that wait, readiness                    ├── request_signature: Signature Version 4. Pure
-                                                            ├── chunk_signatures: a body that streams, in signed chunks
-                                                            └── clock_skew: another time, if this one is refused. Pure
+                                                            └── chunk_signatures: a body that streams, in signed chunks
 
 An exchange knows an `Identity` (`upstream.upstream_side`) and asks it three times: before an attempt (are there
 credentials, is the body there?), when the request is written, and when the response's status has come. Read

@@ -27,13 +27,13 @@ from sidecars.ambassador.http.messages import Request, Response
 from sidecars.ambassador.proxy.exchange import Exchange
 from sidecars.ambassador.proxy.identity import repeats
 from sidecars.ambassador.proxy.identity.chunk_signatures import CHUNK, ChunkSigningSide, encoded_length
-from sidecars.ambassador.proxy.identity.clock_skew import ClockSkew
 from sidecars.ambassador.proxy.identity.keeper import Keeper
 from sidecars.ambassador.proxy.identity.request_signature import CHUNKS, EMPTY_BODY, UNSIGNED, Signer
 from sidecars.ambassador.proxy.request_body import RequestBody
 from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter, Identity, UpstreamSide
 from sidecars.chassis.identity import service_clock
 from sidecars.chassis.identity.aws_signature import AwsKeys, Scope
+from sidecars.chassis.identity.clock_skew import REFUSALS, ClockSkew
 from sidecars.chassis.runtime import logs
 
 log = logs.get("ambassador")
@@ -182,7 +182,7 @@ class AwsIdentity(Identity):
         """
         assert isinstance(exchange, Exchange)  # noqa: S101 - there is no other one
         status, now, sent_at = response.status, monotonic(), exchange.attempt_started
-        if status not in (400, 401, 403):
+        if status not in REFUSALS:
             self._skew.accept(sent_at, now)
             return False
         if self._takes_clock(response, sent_at, now):

@@ -11,9 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from sidecars.chassis.config.cloud_settings import region_of
-from sidecars.chassis.identity import aws_signature
+from sidecars.chassis.http.client import ClientResponse
+from sidecars.chassis.identity import aws_signature, service_clock
 from sidecars.chassis.identity.access_tokens import AccessToken
 from sidecars.chassis.identity.aws_signature import AwsKeys
+from sidecars.chassis.identity.clock_skew import REFUSALS, ClockSkew
+from sidecars.chassis.runtime import logs
 from sidecars.logshipper.config.over_http.http_settings import aws_service
 from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.record_thread import beside_the_loop
@@ -22,6 +25,8 @@ from sidecars.logshipper.sinks.identity import aws_credentials, token_services
 from sidecars.logshipper.sinks.identity.token_cache import TokenCache
 from sidecars.logshipper.sinks.protocols.http_client import Headers
 from sidecars.logshipper.sinks.protocols.signing import Signer
+
+log = logs.get("aws")
 
 _REJECTED = (401, 403)
 _BETWEEN_REJECTIONS = 60.0  # seconds
@@ -49,8 +54,8 @@ class TokenSigner:
         self._last = await self._tokens.current()
         return [("Authorization", f"Bearer {self._last.text}")]
 
-    def responded(self, status: int) -> None:
-        if status in _REJECTED and self._last is not None:
+    def responded(self, response: ClientResponse, _sent_at: float) -> None:
+        if response.status in _REJECTED and self._last is not None:
             self._tokens.reject(self._last)
 
     def close(self) -> None:
@@ -64,6 +69,8 @@ class AwsSigner:
         self._credentials = aws_credentials.create(settings, sink)
         self._scope = aws_signature.Scope(aws_service(sink), region_of(settings, sink.sink_region))
         self._clock = clock
+        self._name = sink.name
+        self._skew = ClockSkew()
         self._last: AwsKeys | None = None
         self._rejected_at = 0.0
 
@@ -75,10 +82,24 @@ class AwsSigner:
         own = [("X-Amz-Content-Sha256", digest)] if self._scope.service == _WITH_HASH else []
         signed = [("Host", authority), *own, *(pair for pair in headers if pair[0].lower() in _SIGNED)]
         request = aws_signature.Request(method, target, signed, digest)
-        return [*own, *aws_signature.signed_fields(self._last, self._scope, request, self._clock())]
+        return [*own, *aws_signature.signed_fields(self._last, self._scope, request, self._clock() + self._skew.ahead)]
 
-    def responded(self, status: int) -> None:
-        now = self._clock()
+    def responded(self, response: ClientResponse, sent_at: float) -> None:
+        now, status = self._clock(), response.status
+        if status not in REFUSALS:
+            self._skew.accept(sent_at, time.monotonic())
+            return
+        before = self._skew.ahead
+        is_other = self._skew.refuse(service_clock.of(response.headers, now), sent_at, time.monotonic())
+        if self._skew.ahead not in (before, 0.0):
+            log.warning(
+                "the receiver's clock differs from this one, and is used for signatures",
+                code="clock-differs",
+                sink=self._name,
+                seconds=round(self._skew.ahead),
+            )
+        if is_other:
+            return
         if status in _REJECTED and self._last is not None and now > self._rejected_at + _BETWEEN_REJECTIONS:
             self._rejected_at = now
             self._credentials.reject(self._last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -71,9 +72,10 @@ class HttpPoster:
         fields = [*headers, *self._credentials.headers()]
         if self._signer is None:
             return await self._client.send(method, target, fields, blocks, limit, kept)
+        sent_at = time.monotonic()
         fields += await self._signer.fields(method, self._client.authority, target, fields, blocks)
         response = await self._client.send(method, target, fields, blocks, limit, kept)
-        self._signer.responded(response.status)
+        self._signer.responded(response, sent_at)
         return response
 
     def pinned(self) -> HttpPoster:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from sidecars.chassis.http.client import ClientResponse
 from sidecars.logshipper.sinks.protocols.http_client import Headers
 
 
@@ -19,8 +20,11 @@ class Signer(Protocol):
         Raises RetryLater with a sentence if there are no credentials now.
         """
 
-    def responded(self, status: int) -> None:
-        """Take the status of the response: it may say that the credentials have ended."""
+    def responded(self, response: ClientResponse, sent_at: float, /) -> None:
+        """Take the response: it may say that the credentials have ended, or that the time of a signature is wrong.
+
+        `sent_at`: seconds of the monotonic clock before `fields` was called for its request.
+        """
 
     def close(self) -> None:
         """Stop what is under way."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -150,6 +153,30 @@ def expected_signature(request: Exchange, host: str, service: str) -> str:
     keys = Credentials(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"], KEYS["AWS_SESSION_TOKEN"])
     signer = SigV4Auth(keys, service, "eu-central-1")
     return str(signer.signature(signer.string_to_sign(made, signer.canonical_request(made)), made))
+
+
+@pytest.mark.parametrize("ahead", [-7200.0, 7200.0])
+async def test_a_signature_is_dated_by_the_receivers_clock_if_it_refuses_this_one(ahead: float) -> None:
+    dates: list[float] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request, now = Exchange(*await request_of(reader)), time.time() + ahead
+        dates.append(parse_date(request.fields["x-amz-date"]) - now)
+        status = "200 OK" if abs(dates[-1]) < 300 else "403 Forbidden"
+        date = formatdate(now, usegmt=True)
+        writer.write(f"HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    settings = {"sink_auth": "aws", "sink_aws_service": "execute-api", "sink_region": "eu-central-1"}
+    async with served(serve) as address, opened(f"http://{address}/in", KEYS, **settings) as sink:
+        with pytest.raises(RetryLater, match="403"):
+            await sink.deliver(batch("one\n"))
+        for _ in range(2):
+            await sink.deliver(batch("one\n"))
+    assert [abs(date) < 300 for date in dates] == [False, True, True]
+
+
+def parse_date(text: str) -> float:
+    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sidecars.chassis.config.settings import load
+from sidecars.chassis.http.client import ClientResponse
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.protocols.http_client import Headers
 from sidecars.logshipper.sinks.protocols.http_post import HttpPoster
@@ -22,8 +23,8 @@ class Signature:
         assert self.closed == 0
         return [("X-Signature", "ours")]
 
-    def responded(self, status: int) -> None:
-        assert status == 204
+    def responded(self, response: ClientResponse, _sent_at: float) -> None:
+        assert response.status == 204
 
     def close(self) -> None:
         self.closed += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecars.ambassador.proxy.identity.clock_skew import ClockSkew
+from sidecars.chassis.identity.clock_skew import ClockSkew
 
 HOUR = 3600.0
 

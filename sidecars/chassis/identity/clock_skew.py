@@ -16,6 +16,9 @@ from typing import Final
 
 from sidecars.chassis.identity import service_clock
 
+REFUSALS: Final = (400, 401, 403)
+"""The statuses with which services of AWS refuse a signature: it depends on the service."""
+
 SAME: Final = service_clock.SAME
 _PROVEN: Final = 300.0  # seconds for which an accepted time is taken to be right
 
