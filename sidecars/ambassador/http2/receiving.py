@@ -61,15 +61,15 @@ class ReceivingHalf(SendingHalf):
     def _on_block(self, stream_id: int, block: bytes, *, ends_stream: bool) -> None:
         """Take a whole block: the head of a new stream, of a response, or trailers. Raises ProtocolError."""
         stream = self.streams.get(stream_id)
-        is_new = False
+        is_new = stream is None and not (self.is_client or stream_id <= self.highest_id or not stream_id & 1)
         if stream is not None:
             if stream.is_received:
                 raise ProtocolError(STREAM_CLOSED, "HEADERS came behind the end of a stream")
-        elif self.is_client or stream_id <= self.highest_id or not stream_id & 1:
+        elif not is_new:
             self._check_late(stream_id)
             self.work.count_control()
-        else:
-            is_new = True
+        if is_new or stream is not None:
+            self.work.note_head()
         decoded = self._decoder.decode(block)  # also for a stream that is refused: the table must follow
         if is_new:
             self._on_request_head(stream_id, decoded, ends_stream=ends_stream)
@@ -194,7 +194,7 @@ class ReceivingHalf(SendingHalf):
         if stream.problem:
             return
         if piece:
-            self.work.note_progress()
+            self.work.note_body()
             if stream.expected >= 0:
                 stream.expected -= len(piece)
                 if stream.expected < 0:

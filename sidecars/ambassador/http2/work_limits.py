@@ -6,7 +6,7 @@ each tick, about once a second, forgives what came before.
 
     control frames        1,000 in a tick without any progress of a stream: SETTINGS, PING, RST_STREAM, PRIORITY,
                           WINDOW_UPDATE, refused requests, frames of unknown types, HEADERS behind a reset of ours
-    empty DATA frames     100 in a row without any progress of a stream
+    empty DATA frames     100 in a row, without bytes of a body or a head between them
     1xx                   64 before a response
     one block of fields   64 KiB compressed, 16 frames, of which one may be empty
     streams               100 on each connection, and for an app two more for each one whose response has begun; three
@@ -46,7 +46,15 @@ class WorkLimits:
         self._empty: int = 0
 
     def note_progress(self) -> None:
+        self._control = 0
+
+    def note_body(self) -> None:
+        """Note bytes of a body from the peer."""
         self._control = self._empty = 0
+
+    def note_head(self) -> None:
+        """Note a head, or trailers, of a stream that is open: empty DATA before it are in no row with those behind."""
+        self._empty = 0
 
     def note_tick(self) -> None:
         """Forgive the control frames that came before this tick of the clock."""

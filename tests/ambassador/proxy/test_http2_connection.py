@@ -294,6 +294,19 @@ def test_a_full_transport_is_not_read_and_holds_responses_back() -> None:
         assert pair.got[stream].body == b"abc"
 
 
+def test_hints_for_an_app_that_takes_nothing_are_dropped_and_do_not_pile_up() -> None:
+    with Http2Pair() as pair:
+        stream = pair.ask()
+        pair.server.pause_writing()
+        pair.connection.data_received(
+            b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + b"HTTP/1.1 100 Continue\r\n\r\n" + OK
+        )
+        pair.turn()
+        pair.server.resume_writing()
+        pair.turn()
+        assert (pair.got[stream].interims, pair.got[stream].body) == (["100"], b"ok")
+
+
 def test_an_upstream_that_takes_nothing_stops_the_credit_of_its_stream() -> None:
     with Http2Pair() as pair:
         stream = pair.begin()
