@@ -41,6 +41,17 @@ class Batch:
     @cached_property
     def key(self) -> str:
         """The idempotency key. The same events of the same generations to the same sink always have the same key."""
+        return self._key(by_range=False)
+
+    @cached_property
+    def range_key(self) -> str:
+        """The key of the ranges in the files. It stays the same if other settings make other events of the same lines.
+
+        But not with FORMAT=record, whose events have ranges in other files.
+        """
+        return self._key(by_range=True)
+
+    def _key(self, *, by_range: bool) -> str:
         ranges: list[list[Any]] = []
         for records in self.records:
             chunk = records.read_from
@@ -49,7 +60,7 @@ class Batch:
                 ranges[-1].append(list(records.offsets))
             if records.source is not None:
                 ranges[-1].append(records.chunk.generation)
-            if chunk.open:
+            if chunk.open and not by_range:
                 ranges[-1].append(records.sized)
         return blake2b(orjson.dumps([self.sink, ranges]), digest_size=16).hexdigest()
 

@@ -60,6 +60,19 @@ def test_raw_lines_are_as_they_were_and_pieces_end_with_a_newline() -> None:
     assert batch.events == 4
 
 
+def test_the_key_of_the_ranges_differs_for_each_range_and_for_each_part_of_it() -> None:
+    whole = a_batch(a_chunk(b"a\nb\nc\n"), a_chunk(b"d\n", 6))
+    others = [
+        a_batch(a_chunk(b"a\nb\nc\n")),
+        a_batch(a_chunk(b"a\nb\nc\n", 6)),
+        a_batch(a_chunk(b"a\nb\nc\n", 0, "beef")),
+    ]
+    others += [whole.select([0]), whole.select([0, 1]), whole.select([1]), whole.select([3]), whole.select([0, 1, 2])]
+    keys = {batch.range_key for batch in others}
+    assert len(keys) == 7, "two are the same: the first chunk alone"
+    assert whole.range_key not in keys
+
+
 def test_the_key_is_that_of_sink_generation_and_range() -> None:
     key = a_batch(a_chunk(b"a\n")).key
     assert key == a_batch(a_chunk(b"b\n")).key, "the same range holds the same bytes"

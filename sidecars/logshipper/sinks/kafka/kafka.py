@@ -176,11 +176,11 @@ class KafkaSink:
             for _ in range(_ROUNDS):
                 note = await transactions.committed(names[0])
                 del self._instances[:-1]  # this process has claimed the group: no earlier one can have done it later
-                if note.key == batch.key:
+                if note.key in (batch.range_key, batch.key):  # the latter is that of an older version
                     known = [(index, _SETTLED_BEFORE) for index in note.rejected if index < batch.events]
                     return Outcome(self._receipt(), rejected=known)
                 plan = await self._plan(batch, names, partitions, decisions)
-                refusals = await transactions.send(batch.key, plan, tuple(sorted(decisions.rejected)))
+                refusals = await transactions.send(batch.range_key, plan, tuple(sorted(decisions.rejected)))
                 if not refusals:
                     return self._outcome(decisions)
                 self._learn(decisions, refusals)

@@ -16,7 +16,7 @@ from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.sinks.base import BatchRefused, RetryLater
 from sidecars.logshipper.sinks.encodings import ndjson
 from tests.logshipper.opened_sinks import create
-from tests.logshipper.pipelines import records_of
+from tests.logshipper.pipelines import AT, make_pipeline, records_of
 from tests.logshipper.receivers import kafka
 from tests.logshipper.receivers.kafka import KafkaBroker
 from tests.logshipper.support import a_batch, a_chunk
@@ -151,6 +151,33 @@ async def test_a_batch_that_was_committed_before_kill_nine_is_settled_and_not_se
         await sink.deliver(batch("3"))
     assert lines(broker) == ["1", "2", "3"]
     assert broker.requests.count(kafka.PRODUCE) == produced + 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"MULTILINE": "java"}, {}),
+        ({}, {"MULTILINE": "indent", "KEEP": "at"}),
+        ({"FORMAT": "json"}, {"FORMAT": "logfmt", "DROP": "1"}),
+    ],
+)
+async def test_a_batch_that_was_committed_is_not_sent_again_by_a_process_with_other_settings(
+    broker: KafkaBroker, before: dict[str, str], after: dict[str, str]
+) -> None:
+    text = "E: x\n\tat y\n" + "".join(f'{{"n": {number}}}\n' for number in range(5))
+
+    def made(settings: dict[str, str]) -> Batch:
+        chunks = (a_chunk(text.encode(), is_open=True), a_chunk(b"1\n", 1000, "beef"))
+        return Batch(
+            "default", tuple(one for each in chunks for one in make_pipeline(**settings).records(each, AT)), AT
+        )
+
+    async with opened(broker) as sink:
+        receipt = (await sink.deliver(made(before))).receipt
+        stored = len(broker.stored)
+    async with opened(broker, receipt) as sink:
+        await sink.deliver(made(after))
+    assert len(broker.stored) == stored > 0
 
 
 async def test_what_was_rejected_before_kill_nine_is_rejected_after_it(broker: KafkaBroker) -> None:

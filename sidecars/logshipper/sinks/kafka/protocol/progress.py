@@ -5,7 +5,8 @@ key of the batch, and so the group remembers the last batch that is there:
 
     <key> <claim>.<instance> [<rejected events>]
 
-- `key`: `Batch.key`. After kill -9 the batch that the journal has in flight is compared with it.
+- `key`: `Batch.range_key`, so that other settings change nothing. After kill -9 the batch that the journal has in
+  flight is compared with it.
 - `claim`, `instance`: which process wrote it. Each process claims the group when it starts, with the next number. A
   process that sees another one's claim is a zombie: its successor has the lines now.
 - The rejected events are a bitmap, compressed, in base64: a process that settles a batch by its key must know them.
