@@ -16,7 +16,7 @@ Up to 50 rounds use the same files. The profiles:
 - `relp`: a real rsyslog over RELP stops, hangs and is killed, too (`chaos_relp`).
 - `compressed`: the sinks of the first, and rotated files are compressed while the shipper is away (`chaos_compressed`).
 - `rotations`: hundreds of files are renamed up to ten times a second, also during starts and scans (`chaos_rotations`).
-- `collectors`: a Splunk that acknowledges late or never, a Graylog, and a real NATS with a stream (`chaos_collectors`).
+- `collectors`: a Splunk that acknowledges late or never, a Graylog, a Fluentd, and a real NATS (`chaos_collectors`).
 
 At the end:
 

@@ -1,4 +1,4 @@
-"""The chaos of collectors that acknowledge: Splunk with indexer acknowledgement, Graylog over HTTP, and a real NATS.
+"""The chaos of collectors that acknowledge: Splunk with its indexers, Graylog over HTTP, Fluentd, and a real NATS.
 
 At the end each of them has every line, exactly once after repeats are dropped by their ids. The stream of NATS has them
 once without that, since it drops what it has seen within its window. Splunk also takes events without indexing them,
@@ -15,11 +15,13 @@ from typing import Any, ClassVar
 
 from tests.logshipper.chaos_runs import Chaos
 from tests.logshipper.nats_server import Client, nats_server
+from tests.logshipper.receivers.forward import Forward
 from tests.logshipper.receivers.gelf import GelfHttp
 from tests.logshipper.receivers.splunk import TOKEN, Splunk
 from tests.logshipper.support import lines_of
 
 _MODES = ("ok", "ok", "ok", "lost", "503", "429", "403", "hang", "400")
+_MODES_OF_FORWARD = ("ok", "ok", "ok", "silent", "other", "close", "garbage")
 
 
 class Stream:
@@ -40,11 +42,11 @@ class Stream:
 class CollectorChaos(Chaos):
     """One set of files with an app, a shipper, an indexer, a Graylog and a stream."""
 
-    names: ClassVar[tuple[str, ...]] = ("splunk", "graylog", "stream")
+    names: ClassVar[tuple[str, ...]] = ("splunk", "graylog", "fluentd", "stream")
 
     def open_sinks(self, seed: int) -> dict[str, str]:
         self._open = contextlib.ExitStack()
-        self.splunk, self.graylog = Splunk(), GelfHttp()
+        self.splunk, self.graylog, self.fluentd = Splunk(), GelfHttp(), Forward()
         self.graylog.in_bulk = True
         (self.folder / "nats").mkdir()
         port = self._open.enter_context(nats_server(self.folder / "nats"))
@@ -58,18 +60,20 @@ class CollectorChaos(Chaos):
             "LOGSHIPPER_GRAYLOG_SINK": self.graylog.url,
             "LOGSHIPPER_GRAYLOG_SINK_BULK": "true",
             "LOGSHIPPER_GRAYLOG_IN_FLIGHT": ("1", "3")[seed % 2],
+            "LOGSHIPPER_FLUENTD_SINK": self.fluentd.url,
             "LOGSHIPPER_STREAM_SINK": f"nats://127.0.0.1:{port}/logs.app",
         }
 
     def fail(self) -> None:
         self.random.choice((self.splunk, self.graylog)).mode = self.random.choice(_MODES)
+        self.fluentd.mode = self.random.choice(_MODES_OF_FORWARD)
         self.splunk.holds = self.random.random() < 0.3
         if self.random.random() < 0.2:
             self.splunk.taken.clear()
             self.splunk.channels.clear()
 
     def repair(self) -> None:
-        self.splunk.mode = self.graylog.mode = "ok"
+        self.splunk.mode = self.graylog.mode = self.fluentd.mode = "ok"
         self.splunk.holds = False
         self.splunk.index()
 
@@ -83,11 +87,13 @@ class CollectorChaos(Chaos):
                 {"id": one.fields["event_id"], "message": one.text, "partial": "partial" in one.fields}
                 for one in self.graylog.events.copy()
             ),
+            "fluentd": lines_of(one.record for one in self.fluentd.events.copy()),
             "stream": lines_of(self.stream.records()),
         }
 
     def size(self) -> int:
-        return len(self.splunk.events) + len(self.graylog.events) + len(self.stream.records())
+        events = len(self.splunk.events) + len(self.graylog.events) + len(self.fluentd.events)
+        return events + len(self.stream.records())
 
     def repeats(self) -> int:
         ids = Counter(one.fields["id"] for one in self.splunk.events)
@@ -102,4 +108,5 @@ class CollectorChaos(Chaos):
     def close_sinks(self) -> None:
         self.splunk.close()
         self.graylog.close()
+        self.fluentd.close()
         self._open.close()

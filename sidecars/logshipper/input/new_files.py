@@ -73,9 +73,10 @@ class NewFiles(FollowedFiles):
             elif tail.state.path != found.path:
                 tail.move(found.path, key, self._folder_of(found.path))
                 self._store.record_file(tail.state)
-            if tail is not None and tail.state.generation in self._untold:
+            if self._untold and tail is not None and self._first_size(tail, found):
                 heads = heads or (yield from HeadIndex.of(list(self.tails.values())))
                 self._tell_apart(tail, found, heads)
+                self.trim_open_files()
             if count % _AT_ONCE == 0:
                 yield
         for gone in [key for key in self._ignored if key not in files]:
@@ -157,13 +158,17 @@ class NewFiles(FollowedFiles):
         if self._is_empty:
             self._untold.add(state.generation)
 
+    def _first_size(self, tail: Tail, found: FoundFile) -> int:
+        """Return the size of an untold file; 0 of any other. One that is closed to save a descriptor stays closed."""
+        if tail.state.generation in self._untold and (found.size or not tail.parked):
+            with contextlib.suppress(OSError):
+                return tail.status().st_size if self.ensure_open(tail) else 0
+        return 0
+
     def _tell_apart(self, tail: Tail, found: FoundFile, heads: HeadIndex) -> None:
-        """Decide on an untold file if it has content."""
-        size = 0
-        with contextlib.suppress(OSError):
-            size = tail.status().st_size if self.ensure_open(tail) else 0
-        now = FoundFile(found.path, found.input, found.key, size, found.modified)
-        if size and not self._is_unfinished_copy(now, heads, tail.read_at):
+        """Decide on an untold file that has content."""
+        now = FoundFile(found.path, found.input, found.key, self._first_size(tail, found), found.modified)
+        if now.size and not self._is_unfinished_copy(now, heads, tail.read_at):
             self._take_for_new(tail)
             heads.add(tail)
 

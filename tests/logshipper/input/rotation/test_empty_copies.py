@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Generator
 from pathlib import Path
 
 import pytest
 
+from sidecars.logshipper.input.rotation.rotated_file_matching import HeadIndex
+from sidecars.logshipper.input.tail import Tail
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append
 
@@ -124,3 +127,22 @@ def test_an_empty_file_that_is_closed_to_save_a_descriptor_is_decided_on_too(tmp
     copy.write_bytes(pod.log.read_bytes())
     os.truncate(pod.log, 0)
     assert everything(pod) == [*_LINES, "0", "1", "2"]
+
+
+def test_a_file_that_stays_empty_costs_no_look_at_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pod, copy = begin(tmp_path, shipped=True)
+    indexed: list[int] = []
+    of = HeadIndex.of
+
+    def counted(tails: Collection[Tail]) -> Generator[None, None, HeadIndex]:
+        indexed.append(len(tails))
+        return of(tails)
+
+    monkeypatch.setattr(HeadIndex, "of", counted)
+    for _ in range(3):
+        pod.look()
+    assert not indexed
+    append(copy, "other\n")
+    pod.look()
+    assert indexed
+    assert pod.ship() == ["other"]
