@@ -170,6 +170,8 @@ def utf16_cuts(data: bytes) -> None:
         assert len(certain) % 2 == 0
         assert utf16_cutting.is_settled(certain, len(certain), encoding)
         assert utf16_cutting.of_file(data) in (*utf16_cutting.ENCODINGS, "utf-8")
+        known = utf16_cutting.encoding_of("auto", lambda at, length: data[at : at + length], before=encoding)
+        assert known in (*utf16_cutting.ENCODINGS, "utf-8")
         cut = utf16_cutting.cut(data, _LIMIT, Ending.OVER, encoding)
         assert cut.hole % 2 == 0
         assert cut.end == 0 or (cut.hole < cut.end <= len(data) and (cut.end % 2 == 0 or cut.end == len(data)))
