@@ -3,19 +3,35 @@
 CPU time of the ambassador for a request of HTTP/1.1 on one connection: on a port with one upstream, on a port with two,
 ten and a hundred routes (the last one decides), with a base path and a stripped prefix, and with a path that has to be
 read in two ways. By turns; the least of each counts. The compiled form, if it is built.
+
+Then the choice alone, without the request: with two, ten and a hundred rules, of which the last one decides, for a path
+and for one with an encoding.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 
 from benchmarks.before_and_after import Origin, Threads, served
-from benchmarks.starts import ROOT, free_port
+from benchmarks.starts import ROOT, environ_of, free_port
 
 ROUNDS = 3
 REQUESTS, CONNECTIONS = 2000, 2
 PATH = "/health"
+CHOICE = """
+import time, timeit
+from sidecars.ambassador.routing.route_rules import parse_rules
+from sidecars.ambassador.routing.route_table import Route, RouteTable
+for path in (b"/health", b"/he%61lth"):
+    for count in (2, 10, 100):
+        text = ", ".join([*(f"/health/{number}" for number in range(count - 1)), "/"])
+        table = RouteTable([Route(rule, 0) for rule in parse_rules(text)])
+        choose = lambda: table.choose(b"orders:8500", path, b"")
+        least = min(timeit.repeat(choose, number=20_000, repeat=7, timer=time.process_time)) / 20_000
+        print(f"  {count:3} rules, {path.decode():10} {least * 1e6:5.1f} µs")
+"""
 
 
 def main() -> None:
@@ -44,6 +60,9 @@ def main() -> None:
     print(f"CPU a request, {'compiled' if compiled else 'plain Python'}:")
     for name, cost in found.items():
         print(f"  {name:32} {cost:6.1f} µs   {cost / found['one upstream']:.2f} times")
+    print("The choice alone:", flush=True)
+    environ = environ_of(ROOT, {}, compiled=compiled)
+    subprocess.run([sys.executable, "-c", CHOICE], env=environ, check=True)
 
 
 def shared(url: str, others: int) -> dict[str, str]:

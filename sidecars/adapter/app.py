@@ -39,7 +39,7 @@ log = logs.get("adapter")
 
 
 async def run(settings: Settings, context: ServiceContext) -> None:
-    """Serve the routes until the process must stop. The process is ready once it listens, whatever the app does."""
+    """Serve the routes until the process must stop. The process is ready once it listens, in any state of the app."""
     listening = context.health.hold("listener", "not listening yet")
     routes = routes_of(settings.apps.values())
     statistics = Statistics(routes)

@@ -126,7 +126,7 @@ def what_pip_installs() -> str:
 
 
 def _load_settings(cls: type[S], environ: Mapping[str, str], *, libraries: bool = False) -> S:
-    """Return the settings, and log what this process will do. It is confined to their roots from here on.
+    """Return the settings, and log their summary. It is confined to their roots from here on.
 
     `libraries` includes the log lines of libraries.
     """

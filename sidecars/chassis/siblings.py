@@ -4,7 +4,7 @@
                               └─ cached 2 s, one question at a time
 
 Nobody is asked unless somebody asks here. A neighbour that listens on such a port may be hostile, so its response is
-worth little: it has 1 s and 8 KiB, and no redirect is followed. Of what it says only one of three words, a number and a
+worth little: it has 1 s and 8 KiB, and no redirect is followed. Of its answer only one of three words, a number and a
 few short texts are taken, and the texts are shown as text. Other hosts cannot be asked: a setting gives ports alone.
 """
 

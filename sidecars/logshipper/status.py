@@ -45,7 +45,7 @@ class Parts(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A file, and what of it a sink has not decided on. `age`: seconds that its oldest line has waited; -1 if none."""
+    """A file, and its bytes on which a sink has not decided. `age`: the wait of its oldest line in s; -1 if none."""
 
     tail: Tail
     pending: int

@@ -1,4 +1,4 @@
-"""File access whose errors are sentences: they name the setting or the file, the reason, and what to do.
+"""File access whose errors are sentences: they name the setting or the file, the reason, and the cure.
 
 An error while a source is read, or while the target is written, becomes IOFailed (exit code 74). A source that is not a
 regular file becomes BadData (exit code 65).

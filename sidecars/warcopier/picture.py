@@ -1,4 +1,4 @@
-"""The picture of the page of a warcopier that watches: artifacts, what is being copied, and when it looks again."""
+"""The picture of the page of a warcopier that watches: artifacts, the copy under way, and when it looks again."""
 
 from __future__ import annotations
 

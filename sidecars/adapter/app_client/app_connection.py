@@ -34,7 +34,7 @@ class AppConnection:
         self._client = HttpClient(app.target.hostname, app.port, context, keep_alive=_KEEP_ALIVE)
 
     async def get(self, app_request: AppRequest, progress: ResponseProgress) -> AppResponse:
-        """Send the request and return the whole response. Raises whatever `failures.classify_error` knows."""
+        """Send the request and return the whole response. Raises the errors that `failures.classify_error` knows."""
         request = self._request(app_request)
         response = await self._client.request(request, max_body=app_request.max_body, progress=progress)
         return AppResponse(response.status, response.headers, response.body)

@@ -42,7 +42,7 @@ class LastAnswer:
 
 
 def answer_in_words(outcome: Outcome) -> str:
-    """Return what the app answered, as a phrase without anything that the app has sent."""
+    """Return the kind of the app's answer, as a phrase without anything that the app has sent."""
     if isinstance(outcome, NoResponse):
         return outcome.phrase
     found = outcome.interpretation

@@ -83,7 +83,7 @@ class FamilyParser:
         return self._quoted_metric or self._labels.quoted_names
 
     def parse(self, end: int) -> None:
-        """Parse the page up to this offset. Raises MalformedPage, and what `checkpoint` raises."""
+        """Parse the page up to this offset. Raises MalformedPage, and the exceptions of `checkpoint`."""
         for rows in lexer.scan(self._page, 0, end, openmetrics=self._openmetrics):
             self._checkpoint()
             self._take_rows(rows)

@@ -69,7 +69,7 @@ class RuleResult:
 
     @property
     def status(self) -> RuleStatus:
-        """The effect on the app's verdict. Without data it is a failure, whatever the rule's severity."""
+        """The effect on the app's verdict. Without data it is a failure, at any severity of the rule."""
         return _STATUS[self.state]
 
 

@@ -76,7 +76,7 @@ class Hysteresis:
         return replace(result, status="warn" if bad else "fail", holding=self._streak.progress(threshold, bad=bad))
 
     def missing(self, now: float) -> str:
-        """Return what is still missing until the status changes, in words."""
+        """Return the conditions that are missing until the status changes, in words."""
         left = self._began + self._grace - now
         if self._starting and left > 0:
             return f"start-up grace, {format_duration(round(left, 1))} left: until then a failure is a warning"
@@ -112,7 +112,7 @@ class _Streak:
         return self._number >= threshold.count
 
     def missing(self, threshold: Threshold, *, bad: bool) -> str:
-        """Return what the row still needs, in words. `bad`: its results are bad, and change a good state."""
+        """Return the results that the row still needs, in words. `bad`: True if these change a good state."""
         result, verb = ("bad", "fails") if bad else ("good", "passes")
         if threshold.seconds:
             whole = format_duration(threshold.seconds)

@@ -122,7 +122,7 @@ class Judge:
         return verdict
 
     def status_page(self) -> dict[str, Any]:
-        """Return the judge's part of `/status`: the verdict, what is missing for a change, and the checks."""
+        """Return the judge's part of `/status`: the verdict, the conditions for a change, and the checks."""
         now = self._monotonic()
         return {"hysteresis": self._hysteresis.missing(now), **self._history.status_page(now)}
 

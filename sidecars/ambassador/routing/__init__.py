@@ -1,4 +1,4 @@
-"""Which upstream of a port a request is for, and its addresses on the other side. Pure; loaded if it is used.
+"""The upstream of a port that a request is for, and its addresses on the other side. Pure; loaded if it is used.
 
     ROUTE ──▶ route_rules ──▶ route_table ── host, path, fields of a request ──▶ a Route: its upstream, its address map
                                  |

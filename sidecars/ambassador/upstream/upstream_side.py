@@ -259,7 +259,7 @@ class Companion(ABC):
 
 
 class Identity(ABC):
-    """Who this process is for the endpoints of an upstream with AUTH. The upstream owns it; see `proxy.identity`."""
+    """The identity of this process for endpoints with AUTH. The upstream owns it; see `proxy.identity`."""
 
     __slots__ = ("line",)
 

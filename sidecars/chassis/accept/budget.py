@@ -43,7 +43,7 @@ class _Peer:
 
 
 class Ticket:
-    """The place of one connection in the budget. The connection owns it and reports what it does.
+    """The place of one connection in the budget. The connection owns it and reports its events.
 
     on_shed  closes the connection; called once, after the ticket is released
     """

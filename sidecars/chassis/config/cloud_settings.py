@@ -274,5 +274,5 @@ def is_trusted_without_tls(url: Url) -> bool:
 
 
 def china(region: str) -> str:
-    """Return what follows `amazonaws.com` in host names of the region."""
+    """Return the end of host names of the region, behind `amazonaws.com`."""
     return ".cn" if region.startswith("cn-") else ""

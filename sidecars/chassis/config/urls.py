@@ -1,4 +1,4 @@
-"""URLs and request targets as settings. The type decides what is shown: never user info, a query or a fragment.
+"""URLs and request targets as settings. The type decides which parts are shown: never user info, a query or a fragment.
 
 A path may be a secret, too: a webhook's token is a part of its path. `hidden` shows none of it, `path_only` shows the
 path of a request to a neighbour, which an operator must see to understand why it fails.
@@ -66,13 +66,13 @@ def hidden(path: str) -> str:
 
 
 def path_only(path: str) -> str:
-    """Show a path without its parameters, which are what follows a `;` (RFC 3986, section 3.3)."""
+    """Show a path without its parameters, which follow a `;` (RFC 3986, section 3.3)."""
     shown, parameters, _ = path.partition(";")
     return f"{shown};{HIDDEN}" if parameters else shown
 
 
 class RequestTarget:
-    """The path and the query of a URL. As text it is what may be shown of them; equality is that of the whole."""
+    """The path and the query of a URL. As text it is the parts that may be shown; equality is that of the whole."""
 
     __slots__ = ("_hash", "_raw", "_shown")
 
@@ -115,7 +115,7 @@ class RequestTarget:
 
 
 class Url:
-    """A URL. As text it is what may be shown of it: the scheme, the host, the port, and what `target` shows.
+    """A URL. As text it is the parts of it that may be shown: the scheme, the host, the port, and what `target` shows.
 
     hostname   without the brackets of an IPv6 address; "" if there is none
     port       None if the URL has none

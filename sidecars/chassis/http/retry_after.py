@@ -32,7 +32,7 @@ _AHEAD: Final = 50  # years; a year of two digits is no further in the future (R
 def retry_after(value: str, now: float, at_most: float) -> float | None:
     """Return the seconds to wait from 0 to `at_most`, or None if the value is neither a number nor a date.
 
-    `now` is a Unix time in seconds. It never raises, whatever the value is.
+    `now` is a Unix time in seconds. It never raises.
     """
     value = value.strip(" \t")
     if _SECONDS.fullmatch(value):

@@ -102,7 +102,7 @@ def _context(tls: ReloadingContext) -> SSLContext:
 
 
 class Server:
-    """The handler and the open connections of one `serve`. The connections report to it what they do."""
+    """The handler and the open connections of one `serve`. The connections report their events to it."""
 
     def __init__(self, handler: Handler, limits: ClientLimits) -> None:
         self.handler = handler
@@ -150,7 +150,7 @@ class Server:
                 connection.expire()
 
     async def drain(self, grace: float) -> None:
-        """Close idle connections, wait `grace` seconds for the others, then reset what is left."""
+        """Close idle connections, wait `grace` seconds for the others, then reset the rest."""
         self.draining = True
         for connection in list(self._connections):
             connection.close_if_idle()

@@ -9,7 +9,7 @@ to a client of HTTP/1.0. The connection ends with it. Such a response is a furth
     the pieces have ended                 sends the end, and closes
     the client leaves, or half-closes     closes the pieces at once: what they hold is free for another client
 
-So no more than one piece and what the transport takes at once wait for a client that does not read.
+So no more than one piece and the transport's buffer wait for a client that does not read.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Pieces(Protocol):
         """Wait for the next piece and return it; b"" at the end, and after `close`."""
 
     def close(self) -> None:
-        """Free what the body holds. Further calls do nothing. A call of `next` that waits returns b""."""
+        """Free the memory and files of the body. Further calls do nothing. A call of `next` that waits returns b""."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

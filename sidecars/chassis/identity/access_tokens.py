@@ -57,7 +57,7 @@ def parse_id_token(status: int, body: bytes, service: str, now: float, wall: flo
     """Return the ID token that is the body of an answer. Raises NoCredentials with a sentence.
 
     Who asks for it does not check it: it is for the receiver. So its claims are read for its length of life alone:
-    `exp` - `iat` (RFC 7519, 4.1), or what is left until `exp`, since metadata servers keep tokens and give them again.
+    `exp` - `iat` (RFC 7519, 4.1), or the time until `exp`, since metadata servers keep tokens and give them again.
 
     - `now`: seconds of the clock that its end counts in.
     - `wall`: seconds since 1970, by the clock of the service. If it is beyond `exp`, it is taken to be wrong.

@@ -1,4 +1,4 @@
-"""What all services that give credentials have in common: an exception, and what is checked of their answers."""
+"""The common parts of all services that give credentials: an exception, and what is checked of their answers."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ _STS, _IAM = "Google's token service", "Google's IAM"
 
 @dataclass(frozen=True, slots=True)
 class Federation:
-    """What the file says."""
+    """The content of the file."""
 
     audience: str
     subject_token_type: str
@@ -56,7 +56,7 @@ class Federation:
 
 
 def parse(text: str) -> Federation:
-    """Return what the text of the file says. Raises ValueError with a clause about the file."""
+    """Return the content of the file, of this text. Raises ValueError with a clause about the file."""
     found = json_object(text.encode())
     if found is None or found.get("type") != "external_account":
         raise ValueError('its "type" is not external_account, the only one that is supported')
@@ -92,7 +92,7 @@ def _check_place(name: str, place: str) -> None:
 
 
 def read(path: Path) -> Federation:
-    """Return what the file says. Raises ValueError with a clause about it."""
+    """Return the content of the file. Raises ValueError with a clause about it."""
     try:
         text = file_io.read_text(str(path))
     except (OSError, UnicodeDecodeError) as error:
@@ -101,7 +101,7 @@ def read(path: Path) -> Federation:
 
 
 def problem(path: Path, audience: str) -> str:
-    """Return a clause about what is wrong with the file; "" if it can be used. `audience`: of an ID token, or ""."""
+    """Return a clause about the fault of the file; "" if it can be used. `audience`: of an ID token, or ""."""
     try:
         found = read(path)
     except ValueError as error:

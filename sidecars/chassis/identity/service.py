@@ -1,7 +1,7 @@
 """One request to a service that gives credentials. Every failure without a response becomes `NoCredentials`.
 
 Each request has a connection of its own: there is about one in an hour. No redirect is followed, so a secret goes to
-the address of the setting alone. What comes is bounded, in bytes and in time.
+the address of the setting alone. A response is bounded, in bytes and in time.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Service:
         self._tls = tls if url.scheme == "https" else None
 
     async def ask(self, method: str, target: str, headers: Headers, body: bytes | None = None) -> ClientResponse:
-        """Send a request, and return the response whatever its status. Raises NoCredentials without a response."""
+        """Send a request, and return the response of any status. Raises NoCredentials without a response."""
         url, proxy = self.url, self._proxy
         port = url.port or DEFAULT_PORTS[url.scheme]
         connector = None

@@ -9,8 +9,8 @@ up beneath its descriptor by the call that uses it.
 
     the settings ──▶ roots ──▶ confine.confine: not dumpable, no core, Landlock ──▶ event loop, threads, workers
 
-A process also gives up what it does not need: at the start, what is neither in its settings nor part of the system can
-no longer be opened by any code in it.
+A process also gives up rights that it does not need: at the start, what is neither in its settings nor part of the
+system can no longer be opened by any code in it.
 
 Begin with `beneath` and `confine`.
 

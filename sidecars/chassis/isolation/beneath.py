@@ -196,7 +196,7 @@ class Root:
             os.rmdir(parent.last, dir_fd=parent.descriptor)
 
     def rename(self, name: str, new: str, to: Root | None = None) -> None:
-        """Rename, also to a name beneath another root. What has the new name is replaced."""
+        """Rename, also to a name beneath another root. A file of the new name is replaced."""
         with _Parent(self, name) as old, _Parent(to or self, new) as parent:
             os.rename(old.last, parent.last, src_dir_fd=old.descriptor, dst_dir_fd=parent.descriptor)
 

@@ -7,8 +7,8 @@
 | no_new_privs | a program that we start gains nothing; Landlock demands it |
 | Landlock | a defect of ours, or a planted link, opens, makes, renames or removes nothing outside the declared roots |
 
-Each step holds alone. What the kernel or the seccomp profile refuses is told in one log line, in `/status` and by
-`sidecar_confinement`. With `required` the process refuses to start instead. Names on shared volumes are safe without
+Each step holds alone. A step that the kernel or the seccomp profile refuses is told in one log line, in `/status` and
+by `sidecar_confinement`. With `required` the process refuses to start instead. Names on shared volumes are safe without
 Landlock, too: see `beneath`.
 
 A child that is forked has all of it. exec resets PR_SET_DUMPABLE, so a program that we start confines itself again.
@@ -79,7 +79,7 @@ def confine(declared: Iterable[DeclaredRoot], mode: str, variable: str) -> None:
 
 
 def log_status() -> None:
-    """Log what is in force: one line, a warning if the roots are not."""
+    """Log the confinement in force: one line, a warning if the roots are not."""
     found = status()
     if _state.landlock:
         log.info("confined to the roots of the settings", **found)
@@ -88,7 +88,7 @@ def log_status() -> None:
 
 
 def status() -> dict[str, Any]:
-    """Return what is in force, for `/status`. `roots` is the number of directories and files that have a rule."""
+    """Return the confinement in force, for `/status`. `roots`: the number of directories and files with a rule."""
     absent = openat2.absence()
     return {
         "landlock": _state.landlock or f"absent: {_state.absence}",

@@ -50,7 +50,7 @@ _RULE = struct.Struct("=Qi")  # `struct landlock_path_beneath_attr`, which is pa
 
 
 def handled(abi: int) -> int:
-    """Return the rights that rules are about from this ABI on: what is not known to the kernel would be EINVAL."""
+    """Return the rights that rules are about from this ABI on. The kernel answers EINVAL to an unknown one."""
     rights = _FIRST
     for since, more in _LATER.items():
         if abi >= since:
@@ -72,7 +72,7 @@ def abi() -> int:
 
 
 def restrict(rules: Iterable[tuple[int, int]], version: int) -> None:
-    """Deny this process whatever the rules do not allow. A rule is an open file or directory, and its rights.
+    """Deny this process all that the rules do not allow. A rule is an open file or directory, and its rights.
 
     The caller has set no_new_privs (prctl(2)), and has no other thread: the rules would not hold for that one. Raises
     OSError; then nothing is denied.

@@ -49,7 +49,7 @@ def html(picture: Picture | None, status_text: str, path: str, *, siblings: bool
 
 @cache
 def template() -> str:
-    """Return `page.html`, which has holes for what is not the same in every page."""
+    """Return `page.html`, which has holes for the parts that differ between pages."""
     return (pkgutil.get_data(__package__ or "", "page.html") or b"").decode()
 
 

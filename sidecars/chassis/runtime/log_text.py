@@ -4,7 +4,7 @@
     21:40:02 warning  delivery     the sink does not answer                 code=sink-unreachable  sink=default
 
 Time, level, logger and message begin in the same columns in each line; the fields follow. A text of several lines, such
-as a traceback, is indented, so that none of its lines looks like a log line. What a peer has written is never obeyed:
+as a traceback, is indented, so that none of its lines looks like a log line. Text of a peer is never obeyed:
 characters that are not printable are shown as escapes (`printable`), and only this module writes an escape sequence.
 """
 

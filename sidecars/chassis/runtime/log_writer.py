@@ -14,8 +14,8 @@ terminal, our own children. Set there, it would make *their* writes fail. So std
 /proc), the thread makes all writes, and they block only that thread. A regular file is written to directly: it is
 always ready, and a second description would have a position of its own.
 
-What does not come here can still block: a library in C that writes to descriptor 2 itself, and the interpreter's last
-words when it aborts.
+Writes that do not come here can still block: a library in C that writes to descriptor 2 itself, and the interpreter's
+last words when it aborts.
 
 A forked child starts with an empty queue and no thread, because the lines that wait are those of its parent.
 """

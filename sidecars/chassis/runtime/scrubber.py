@@ -1,14 +1,14 @@
 """The net under the types of settings: no output has the text of a secret, in any of its usual spellings.
 
-The type of a setting decides what is shown of it (`config.setting_types`). A defect of ours, or a peer that repeats
-what it was sent, could still bring a secret into a log line, `/status`, a response or the termination message. So the
-texts of all secrets in force are searched for in these outputs, each in its spellings:
+The type of a setting decides how it is shown (`config.setting_types`). A defect of ours, or a peer that repeats our
+bytes, could still bring a secret into a log line, `/status`, a response or the termination message. So the texts of all
+secrets in force are searched for in these outputs, each in its spellings:
 
     raw · percent-encoded (RFC 3986) · escaped as in JSON · base64, at each of the three places where it may begin
 
-What is found is replaced by `***`, counted, and reported once for each place: it is a defect, as the type should have
-hidden it, or a peer repeats its requests. A text shorter than SHORTEST bytes is not searched for, because it would be
-found in harmless words.
+A secret that is found is replaced by `***`, counted, and reported once for each place: it is a defect, as the type
+should have hidden it, or a peer repeats its requests. A text shorter than SHORTEST bytes is not searched for, because
+it would be found in harmless words.
 
 The search is `in` for each spelling, of which a plain token has four: a fraction of a microsecond for each and for a
 line of the usual length. A process without a secret searches for nothing.

@@ -1,4 +1,4 @@
-"""The paths of our own files, from the settings: what this process writes, and the keys and secrets that it reads."""
+"""The paths of our own files, from the settings: those that this process writes, and keys and secrets that it reads."""
 
 from __future__ import annotations
 

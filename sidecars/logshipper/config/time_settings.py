@@ -1,4 +1,4 @@
-"""The settings of an input for what every event has: time, level, message. Others are in `input_settings`."""
+"""The settings of an input about members of every event: time, level, message. Others are in `input_settings`."""
 
 from __future__ import annotations
 

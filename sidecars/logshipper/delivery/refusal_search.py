@@ -87,7 +87,7 @@ class RefusalSearch:
         return self._sent
 
     def left(self) -> list[Batch]:
-        """Return what is undecided, without the piece of `next_piece`."""
+        """Return the undecided events, without the piece of `next_piece`."""
         return [*self._pieces, *self._suspects]
 
     def accepted(self) -> None:
@@ -185,7 +185,7 @@ class RefusalSearch:
         self._probing = True
 
     def resume(self, *, proven: bool = False) -> None:
-        """Send all suspects again. `proven`: reject what is refused again, without a further acceptance."""
+        """Send all suspects again. `proven`: reject events that are refused again, without a further acceptance."""
         if proven and self._first_refusal is not None:
             self._first_refusal = -1
         self._balance += not proven  # another batch was accepted

@@ -291,7 +291,7 @@ class SinkQueue:
         return at
 
     def note_times(self, chunks: Iterable[Chunk]) -> None:
-        """Write to the journal what was found out about the times in the files of these chunks."""
+        """Write to the journal the knowledge about the times in the files of these chunks."""
         for chunk in chunks:
             if chunk.times is not None and chunk.times.is_new:
                 chunk.times.is_new = False

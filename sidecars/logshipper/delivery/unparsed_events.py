@@ -8,7 +8,7 @@
 | `message` | no field of `MESSAGE_KEY` is a text |
 | `path` | the file's path is not as `PATH_FIELDS` says |
 
-Each sink reads the files for itself, so the events are counted for each sink. What is shown is the largest count.
+Each sink reads the files for itself, so the events are counted for each sink. The largest count is shown.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ class FoundFile:
 class Listing:
     """The regular files that the globs match now. Made for one scan.
 
-    Each file is listed once, whatever its names (links, hard links). `followed` has the keys of the files that are
-    followed: they are listed in any case, and come first. The oldest of the new files follows them.
+    Each file is listed once, under any number of names (links, hard links). `followed` has the keys of the files that
+    are followed: they are listed in any case, and come first. The oldest of the new files follows them.
 
     `refused(path, error, input)` is called for a file or directory that may not be looked at. Without the call it would
     seem to be empty. `input` is "" for a path that does not make the input unreadable: a directory that only `**` has

@@ -46,7 +46,7 @@ class FileAccess:
         return self._may_become_readable or self.not_followed > 0
 
     def begin_scan(self) -> None:
-        """Note that a scan begins: it will find again what is still unreadable."""
+        """Note that a scan begins: it will find files again that are still unreadable."""
         self._refused = set()
         self._logged = 0
         self._may_become_readable = False

@@ -1,6 +1,6 @@
 """The inotify watcher: wakes the scan loop when the kernel reports a change, or after a time-out.
 
-inotify only makes the loop quick, and polling makes it right. inotify does not report what other machines write to a
+inotify only makes the loop quick, and polling makes it right. inotify does not report the writes of other machines to a
 network volume, its queue is bounded, and the system may have no instance left.
 
 Directories are watched and not files: one watch reports all events in a directory, and a rotation needs no new watch. A

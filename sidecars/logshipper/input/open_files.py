@@ -8,7 +8,7 @@ many, the file that was used least recently is parked (closed for a time). The r
 - A file that is settled for every sink is parked before a file that some sink still needs.
 - A file that is settled for every sink and was quiet for CLOSE_INACTIVE is parked in any case.
 
-What a parked file becomes is seen by the events of its directory, by each scan, and by a look at some parked files
+Changes of a parked file are seen by the events of its directory, by each scan, and by a look at some parked files
 between two scans.
 """
 

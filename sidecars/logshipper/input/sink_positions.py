@@ -56,7 +56,7 @@ class SinkPositions:
     def add_sinks(self, ledgers: Mapping[str, Ledger], *, at_end: bool) -> None:
         """Let these sinks get the lines, too: the file was found in another input. `at_end`: only those from now on.
 
-        No sink is taken away: what was written before belongs to the sinks of that time.
+        No sink is taken away: earlier lines belong to the sinks of that time.
         """
         new = {sink: ledger for sink, ledger in ledgers.items() if sink not in self._ledgers}
         if new:
@@ -123,7 +123,7 @@ class SinkPositions:
         self._in_flight.setdefault(sink, deque()).append(chunk.next_position)
 
     def settle(self, sink: str, chunk: Chunk, dropped: Dropped) -> None:
-        """Move `position` to the end of the chunk: the sink has accepted all of it except what was `dropped`."""
+        """Move `position` to the end of the chunk: the sink has accepted all of it except the bytes in `dropped`."""
         generation, ledger = self.state.generation, self._ledgers[sink]
         size, lines = chunk.size, chunk.lines
         if chunk.start > chunk.position:
@@ -153,7 +153,7 @@ class SinkPositions:
     def give_up(self, sink: str, length: int, why: str = LOST) -> int:
         """Count everything that the sink has not decided on as dropped. Return the number of lost bytes.
 
-        `length` is that of the file if it is open, else 0. What is still in it are NULs, which count as a hole.
+        `length` is that of the file if it is open, else 0. The rest of it is NULs, which count as a hole.
         """
         pending = self.pending(sink)
         nuls = max(0, length - self.position(sink).offset)

@@ -159,7 +159,7 @@ class Tail(TailStates):
         return True
 
     def note_size(self, size: int, now: float) -> None:
-        """Note that the closed file had this size when it was last looked at: what it has grown by is pending."""
+        """Note that the closed file had this size at the last look: the bytes by which it has grown are pending."""
         if size > self.state.size:
             self.count_growth(size, now)
 
@@ -339,5 +339,5 @@ class Tail(TailStates):
             state.crc_length = start + len(data)
 
     def give_up_rest(self, sink: str) -> int:
-        """Count what the file can no longer give to the sink as dropped. Return the number of lost bytes."""
+        """Count the bytes that the file can no longer give to the sink as dropped. Return the number of lost bytes."""
         return self.give_up(sink, self._length if self.descriptor is not None else 0)

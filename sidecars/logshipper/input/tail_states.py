@@ -101,7 +101,7 @@ class TailStates(SinkPositions):
         self.state.identity = file_handles.identity(descriptor, self.state.device)
 
     def attach_compressed(self, descriptor: int, content: Content, head: bytes, status: os.stat_result) -> None:
-        """Continue in this open compressed file, whose text begins with `head`. What was open before is closed."""
+        """Continue in this open compressed file, whose text begins with `head`. Close the one that was open before."""
         TailStates.attach(self, descriptor)
         self.head = head
         self.content, self.stored, self._length = content, status.st_size, content.size

@@ -1,15 +1,15 @@
-"""The viewers of the live tail, and what they are offered.
+"""The viewers of the live tail, and the lines for them.
 
 Every shipper reports the records that it has made (`observe`), whether anybody looks or not: that is one comparison for
 each batch. If somebody looks, the loop's next turn encodes them in slices, as NDJSON, once for all viewers, and offers
 the lines to each.
 
-Nothing here waits, and nothing waits for it. The encoding has a share of the processor: what is beyond it is skipped
-for each viewer, and so is an event that is longer than `LONGEST`. No event is kept for longer than that turn.
+Nothing here waits, and nothing waits for it. The encoding has a share of the processor: lines beyond it are skipped for
+each viewer, and so is an event that is longer than `LONGEST`. No event is kept for longer than that turn.
 
 A line is that of the pipeline of its input: after REDACT, with all edits, before the filter of a sink. If an input has
-several sinks, each of them makes the records of a chunk for itself. The first one counts: an event behind the end of
-what was shown of its file is new. `MOST_FILES` such ends are remembered.
+several sinks, each of them makes the records of a chunk for itself. The first one counts: an event behind the last one
+shown of its file is new. `MOST_FILES` such ends are remembered.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Viewer:
             self.has_news.set()
 
     def take(self) -> bytes:
-        """Return what waits: whole lines, and the number of those that were skipped after them. b"" if nothing does."""
+        """Return the whole lines that wait, and the number of those that were skipped after them. b"" for none."""
         self._say_what_was_skipped()
         taken, self._lines, self._size = b"".join(self._lines), [], 0
         if not self.is_over:

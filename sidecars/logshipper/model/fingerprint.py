@@ -13,7 +13,8 @@ A generation is recognised by device and inode, and by content. Either alone has
   - *prefix*: the first bytes, up to PREFIX_LENGTH of them. It grows with the file. It never covers a NUL, because a NUL
     may still change: a file that was allocated beforehand is all NULs at first. (In UTF-16: two NULs.)
   - *position*: the last bytes before an offset, up to POSITION_LENGTH of them. A file that was truncated and has grown
-    beyond the offset again has other bytes there. Each sink's position has one, and so has the end of what was seen.
+    beyond the offset again has other bytes there. Each sink's position has one, and so has the end of the bytes that
+    were seen.
 
 Limit: a file that is truncated and refilled between two scans, with the same bytes in these places, is not noticed.
 """

@@ -1,8 +1,8 @@
 """The sum of an account in words: `read 12.3 MiB = delivered 12.1 MiB + dropped 0 + pending 0.2 MiB`. Pure.
 
 All terms have one unit and one digit after the point, and the shown terms have the shown sum: the largest term takes
-what the others lose by rounding. A term that would be shown as 0.0 is shown in bytes, so that nothing looks like 0 that
-is not 0.
+the rounding errors of the others. A term that would be shown as 0.0 is shown in bytes, so that nothing looks like 0
+that is not 0.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A packed batch: its records are encoded and compressed while it is collected, and their texts are forgotten.
 
 As texts, a batch of 32 MiB would take hundreds of megabytes. A sink of large batches packs each chunk as soon as it is
-read. What is left of an event is its place and its sizes, so that the batch is accounted for, halved and rejected as
+read. Only its place and its sizes are left of an event, so that the batch is accounted for, halved and rejected as
 any other one; a part of it is cut out of the pack when it is needed.
 """
 

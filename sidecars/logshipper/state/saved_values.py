@@ -63,7 +63,7 @@ def fingerprint(value: Any) -> Fingerprint:
 
 
 def file_times(value: Any) -> FileTimes:
-    """Return what is known of the times in a file. Raises ValueError or TypeError."""
+    """Return the knowledge about the times in a file. Raises ValueError or TypeError."""
     size, modified, passes = value
     found = [Pass(offset(place), number(near), number(second, 2)) for place, near, second in passes]
     return FileTimes(offset(size), number(modified), tuple(found[-MOST_PASSES:]))

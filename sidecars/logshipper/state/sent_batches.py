@@ -1,7 +1,7 @@
 """The batches in flight, as the state has them: enough to send exactly the same batch after kill -9. Pure.
 
-A batch is its ranges of the files, and the instant at which it was collected. Whatever depends on the clock is taken
-from that instant and not from the time of an attempt: a resend after midnight must not differ from what was sent.
+A batch is its ranges of the files, and the instant at which it was collected. Values that depend on the clock are taken
+from that instant and not from the time of an attempt: a resend after midnight must not differ from the first one.
 
 The entry of a batch is written directly before its first attempt, so the instant is the beginning of its attempts, too:
 its age does not begin anew with a restart.
@@ -99,6 +99,6 @@ def as_saved(batches: Iterable[SentBatch]) -> list[Any]:
 
 
 def chunk_range(chunk: Chunk) -> ChunkRange:
-    """Return what the journal keeps of a chunk on its way."""
+    """Return the journal's entry for a chunk on its way."""
     kind = _OPEN if chunk.open else _PIECE if chunk.partial else _WHOLE
     return ChunkRange(chunk.generation, chunk.position, chunk.start, chunk.end, kind, chunk.quota)

@@ -275,7 +275,7 @@ class Store:
         self._journal, self._written, self._begun, self.state.journal = journal, 0, True, number
 
     def _create(self, name: str, flags: int) -> int:
-        """Return a new, empty file of the name. What had the name is removed."""
+        """Return a new, empty file of the name. An older file of that name is removed."""
         with contextlib.suppress(FileNotFoundError):
             self.root.remove(name)
         return self.root.create(name, 0o600, flags)

@@ -1,6 +1,6 @@
 """The first steps of a pipeline: the bytes of a chunk become texts of events, which are filtered and redacted.
 
-What only some settings ask for is imported where it is used: see `pipeline_steps`.
+Modules that only some settings need are imported where they are used: see `pipeline_steps`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ The order of the steps is a promise:
 
 The id of an event is made of its offset in the file, and no step changes it.
 
-What only some settings ask for is imported where it is used: see `pipeline_steps`.
+Modules that only some settings need are imported where they are used: see `pipeline_steps`.
 """
 
 from __future__ import annotations
@@ -260,7 +260,7 @@ class Pipeline(EventTexts):
         return self._times.read(kept, fields, self._reading(chunk, kept, at) if self.is_timed else None)
 
     def _reading(self, chunk: Chunk, kept: Events, at: int) -> Reading:
-        """Return what completes times without a year, or of an hour that comes twice."""
+        """Return the rules that complete times without a year, or of an hour that comes twice."""
         file = chunk.times or FileTimes()
         reference = file.reference(chunk.end, at)
         before = lambda: self._time_before(chunk, reference)  # noqa: E731 - it is called for an hour of a year

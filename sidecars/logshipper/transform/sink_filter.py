@@ -1,7 +1,7 @@
 """The filter of one sink: `SINK_KEEP` and `SINK_DROP`, on the records that the pipeline of an input has made.
 
-The text of an event is searched as the sink would get it: after `REDACT`, and before it is parsed into fields. What the
-filter drops is counted as `filtered` for this sink alone. It changes no id.
+The text of an event is searched as the sink would get it: after `REDACT`, and before it is parsed into fields. Events
+that the filter drops are counted as `filtered` for this sink alone. It changes no id.
 """
 
 from __future__ import annotations

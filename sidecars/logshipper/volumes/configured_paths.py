@@ -26,7 +26,7 @@ _REASON = "a link on the volume stands on the way, and the app may have made it"
 
 
 def open_directory(path: str, *, create: bool = False, mode: int = 0o700) -> Root:
-    """Return a configured directory. `create` makes what is missing of it, with this mode, also on the disk.
+    """Return a configured directory. `create` makes its missing parts, with this mode, also on the disk.
 
     The caller closes it. Raises OSError: LeavesRoot for a link that is not followed.
     """
@@ -164,7 +164,7 @@ def _read_link(directory: int, name: str) -> tuple[os.stat_result, str]:
 def _read_link_by_name(directory: int, name: str) -> tuple[os.stat_result, str]:
     """Return the same without O_PATH. Raises OSError, and _ReplacedError for a link that is swapped meanwhile.
 
-    A rename changes the ctime of what is renamed. So the two looks differ even if the first link is back.
+    A rename changes the ctime of its file. So the two looks differ even if the first link is back.
     """
     before = os.stat(name, dir_fd=directory, follow_symlinks=False)
     target = os.readlink(name, dir_fd=directory)

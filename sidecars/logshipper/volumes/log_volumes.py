@@ -11,7 +11,7 @@ configured directory that the path begins with is held open, and the rest is loo
 | anywhere else (a saved state may say so) | not at all |
 
 A link that is followed is read here and compared with the declared roots as a text. The kernel follows none, so that a
-swap gains nothing: what is opened is below a declared root in any case.
+swap gains nothing: a file that is opened is below a declared root in any case.
 
 A configured directory that does not exist yet, or was replaced (a volume that was mounted again), is opened by
 `refresh`, which each scan calls.

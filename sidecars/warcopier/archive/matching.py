@@ -1,7 +1,7 @@
 """Matching: the sink of `verification` that compares an archive's entries with the files of an exploded directory.
 
-It reads what `unpacking` has written. Files that the archive does not have are not looked at: an application may write
-into its own directory. No link is followed.
+It reads the files that `unpacking` has written. Files that the archive does not have are not looked at: an application
+may write into its own directory. No link is followed.
 """
 
 from __future__ import annotations

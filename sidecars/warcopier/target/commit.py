@@ -71,7 +71,7 @@ def commit(
 
 
 def _is_staged(found: os.stat_result, artifact: StagedArtifact) -> bool:
-    """True if what has the final name is the staged file or directory."""
+    """True if the staged file or directory has the final name."""
     if tomcat_names.is_war(artifact.name):
         is_alike = stat.S_ISREG(found.st_mode) and found.st_size == artifact.source.fingerprint.size
     else:

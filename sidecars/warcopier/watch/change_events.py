@@ -1,7 +1,7 @@
 """Events at which to look at the source: when the kernel reports a change, and in any case from time to time.
 
 inotify (through `watchfiles`) makes it quick, and is never relied on. There may be no inotify instance or watch left:
-by default a user has 128 instances on a node, whatever container they are in. inotify may also fail for another reason,
+by default a user has 128 instances on a node, in all containers together. inotify may also fail for another reason,
 such as a file whose name is not UTF-8, and `watchfiles` then raises errors of its own. After any of its errors the
 source is polled for a while, and then inotify is tried again. `watchfiles` needs a thread of its own and aborts the
 process if it cannot start one, so that is tested before.

@@ -272,7 +272,7 @@ class Publisher:
     def _fail(self, failure: Failure, seconds: float, work: Work | None) -> None:
         """Count the failure, and log it once for all its attempts. Raises it if the target has no good artifacts.
 
-        `work` is what the run was doing: a source that is no good is refused.
+        `work` is the step of the run: a source that is no good is refused.
         """
         if self._outcome is None:
             raise failure

@@ -1,4 +1,4 @@
-"""Which service and region of AWS a host name stands for, where that is certain. Pure.
+"""The service and the region of AWS that a host name stands for, where that is certain. Pure.
 
     <service>.<region>.amazonaws.com          sqs.eu-central-1.amazonaws.com, bucket.s3.eu-central-1.amazonaws.com
     <service>.dualstack.<region>…             s3.dualstack.eu-central-1.amazonaws.com

@@ -1,4 +1,4 @@
-"""Where the API server is, and the credentials of this Pod there: the files of its ServiceAccount.
+"""The address of the API server, and the credentials of this Pod there: the files of its ServiceAccount.
 
     token       read for each request: the kubelet replaces it before it expires
     ca.crt      the authority of the API server; read again as soon as it is replaced

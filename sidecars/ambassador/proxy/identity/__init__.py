@@ -1,4 +1,4 @@
-"""Who this process is for the endpoints of an upstream with AUTH: the app's requests go out signed, or with a token.
+"""The identity of this process for the endpoints of an upstream with AUTH: requests go out signed, or with a token.
 
     places ── settings ──▶ a source of chassis.identity
                                │ fetch: one at a time, before the end, with pauses after failures

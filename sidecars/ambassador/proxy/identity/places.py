@@ -1,4 +1,4 @@
-"""Where the credentials of an upstream come from, by its settings: a source of `chassis.identity`, and its keeper.
+"""Choose the source of the credentials of an upstream, by its settings: a source of `chassis.identity`, and its keeper.
 
 The services are asked on connections of their own, directly, and never through the upstream.
 """

@@ -3,7 +3,7 @@
     https   connect to the proxy ─► CONNECT host:port (RFC 9110, 9.3.6) ─► 2xx ─► TLS with the host, by its own name
     http    connect to the proxy; the request has the whole URL as its target (RFC 9112, 3.2.2)
 
-The proxy sees the name of the host, and nothing of what TLS protects. Its response is bounded as any other is. It is
+The proxy sees the name of the host, and nothing that TLS protects. Its response is bounded as any other is. It is
 the host's certificate that is checked: a proxy that opens TLS needs its authority in the trusted ones.
 """
 

@@ -81,7 +81,7 @@ def _form(one: InputSettings, variable: Variable) -> str:
 
 
 def _edits_in_vain(field: str, variable: Variable) -> unused_settings.WhyUnused[InputSettings]:
-    """Return what tells why an edit of an input finds nothing."""
+    """Return the reason why an edit of an input finds nothing."""
 
     def why_not(one: InputSettings) -> str:
         if one.format == RECORD:
@@ -116,7 +116,7 @@ def _edits_in_vain(field: str, variable: Variable) -> unused_settings.WhyUnused[
 def _taken_fields(one: InputSettings, variable: Variable) -> dict[str, str]:
     """Return the fields that are out of every record before the edits, with the settings that take them.
 
-    The level is taken out whatever it is, but for objects. The message is another one's name afterwards if it is a
+    Any level is taken out, but no object. The message is another one's name afterwards if it is a
     text, which it always is but for JSON.
     """
     taken = {}

@@ -1,4 +1,4 @@
-"""Checks of the directories of settings: what one of them writes, another one must not read or own."""
+"""Checks of the directories of settings: a file that one of them writes, another one must not read or own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the settings that reduce what is shipped of an input: why one has no effect there, and what it excludes."""
+"""Checks of the settings that reduce the events of an input: why one has no effect there, and what it excludes."""
 
 from __future__ import annotations
 

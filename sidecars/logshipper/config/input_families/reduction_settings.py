@@ -1,4 +1,4 @@
-"""The settings that reduce what is shipped of an input."""
+"""The settings that reduce the events of an input."""
 
 from __future__ import annotations
 

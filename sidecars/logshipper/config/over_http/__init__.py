@@ -4,5 +4,5 @@
                                                  ├─► proxy_of, proxy_for ─► the proxy of a request, or none
     settings of a sink ─► HttpSettings ──────────┴─► wrong_auth, tokens_in_clear ─► sentences about mistakes
 
-- `http_settings`: all of it. What a setting needs to be checked is imported only where it is set.
+- `http_settings`: all of it. The modules that check a setting are imported only where it is set.
 """

@@ -1,6 +1,6 @@
 """The settings of sinks over HTTP: who we are, through which proxy, and in which form.
 
-What a setting needs to be checked is imported only where it is set: most sinks have none of them.
+The modules that check a setting are imported only where it is set: most sinks have none of them.
 """
 
 from __future__ import annotations

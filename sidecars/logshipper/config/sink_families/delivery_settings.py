@@ -1,4 +1,4 @@
-"""The settings of one sink about what it gets: the inputs, a filter of its own, and the bounds of its retries."""
+"""The settings of one sink about its events: the inputs, a filter of its own, and the bounds of its retries."""
 
 from __future__ import annotations
 

@@ -10,6 +10,6 @@
 
 In: an open compressed file and the fingerprints of known generations. Out: what the file is, and its text by offsets.
 
-Positions are offsets in the text. `copies` decides what becomes of a file that was
-inspected, `unlisted` when one is gone. Begin with `inspection`.
+Positions are offsets in the text. `copies` decides about a file that was inspected, `unlisted` when one is gone. Begin
+with `inspection`.
 """

@@ -56,13 +56,13 @@ class CompressedContent:
         return offset < _NEAR or any(one.begin <= offset <= one.end + _NEAR for one in self._cursors)
 
     def seek(self, offset: int) -> Generator[None, None, None]:
-        """Make a read at the offset take a short time, in steps. Raises OSError if the file is not what it was."""
+        """Make a read at the offset take a short time, in steps. Raises OSError if the file has changed."""
         cursor = self._cursor_for(offset)
         while cursor.end < offset and _advance(cursor, min(_STEP, offset - cursor.end), offset):
             yield
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return bytes of the text, as os.pread does. Raises OSError if the file is not what it was."""
+        """Return bytes of the text, as os.pread does. Raises OSError if the file has changed."""
         end = min(offset + length, self.size)
         if end <= len(self._head):
             return self._head[offset:end]

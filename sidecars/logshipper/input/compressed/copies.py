@@ -12,7 +12,7 @@ A generation whose original is gone is neither given up nor forgotten while a fi
 continues in its copy even if every sink has all of it: so it is known, also after a restart, that the copy was read.
 
 Files are inspected one after another, in steps of about half a millisecond.
-What reads compressed files is loaded at the start if an input has COMPRESSED=auto: later no descriptor may be left.
+The reader of compressed files is loaded at the start if an input has COMPRESSED=auto: later no descriptor may be left.
 """
 
 from __future__ import annotations

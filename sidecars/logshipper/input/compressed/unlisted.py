@@ -1,7 +1,7 @@
 """Unlisted files: known files that the last listings did not have. One of them proves nothing. Pure.
 
-A directory that is listed while files are renamed in it may leave some of them out. So what is known of a compressed
-file is kept until the listings have not had it for ROTATE_WAIT.
+A directory that is listed while files are renamed in it may leave some of them out. So the state of a compressed file
+is kept until the listings have not had it for ROTATE_WAIT.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ Attach = Callable[[Tail, FoundFile, int], None]
 
 
 class DormantSearch:
-    """Searches the files of dormant tails. Owned by the `Follower`, which passes what it decides itself."""
+    """Searches the files of dormant tails. Owned by the `Follower`, which passes its own decisions."""
 
     def __init__(
         self,

@@ -127,7 +127,7 @@ def find(
 
 
 def is_later_file(state: FileState, found: FoundFile, descriptor: int) -> bool:
-    """Return True if the open file is a later one with the same inode number, whatever it has in common."""
+    """Return True if the open file is a later one with the same inode number."""
     same = found.key == (state.device, state.inode)
     return same and file_handles.differ(state.identity, file_handles.identity(descriptor, state.device))
 

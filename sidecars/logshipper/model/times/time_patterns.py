@@ -82,7 +82,7 @@ class Pattern:
         return times
 
     def _split(self, value: Any) -> tuple[str, str]:
-        """Return the text with the fraction 0, and the digits of the fraction; "" for what is not a time."""
+        """Return the text with the fraction 0, and the digits of the fraction; "" for a text that is no time."""
         if type(value) is not str or len(value) > LONGEST:
             return "", ""
         if not self._separator:

@@ -34,7 +34,7 @@ class SeenNames:
         """The table as a text, always up to date."""
 
     def restore(self, saved: object) -> None:
-        """Take the table of an earlier process. What is none of ours is left out."""
+        """Take the table of an earlier process. Names that are none of ours are left out."""
         for item in saved.split(",") if isinstance(saved, str) else ():
             hour, _, text = item.partition(":")
             try:

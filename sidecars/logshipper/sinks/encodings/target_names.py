@@ -106,7 +106,7 @@ class TargetTemplate:
     # -- names ---------------------------------------------------------------------------------------------------------
 
     def unbounded(self, records: Records, batch: Batch) -> list[str]:
-        """Return the name of each event's target, whatever their number is. `records` are some of the batch."""
+        """Return the name of each event's target, of any number of targets. `records` are some of the batch."""
         count = len(records.bodies)
         columns = [self._column(part, records, batch) for part in self._parts]
         if all(isinstance(column, str) for column in columns):

@@ -80,7 +80,7 @@ class BrokerConnection:
         return min(self._versions[api.key][1], api.highest)
 
     async def request(self, api: Api, body: Sequence[bytes], read: Callable[[Reader], T]) -> T:
-        """Send a request of the version that `version` returns. Return what `read` reads from the response.
+        """Send a request of the version that `version` returns. Return the result of `read` on the response.
 
         Raises ConnectionFailed if there is no proper response: the outcome is unknown then.
         """

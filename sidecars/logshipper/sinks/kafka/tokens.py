@@ -38,7 +38,7 @@ class TokenSource(Protocol):
         """Return a token that is valid now. Raises RetryLater with a sentence if there is none."""
 
     async def close(self) -> None:
-        """Stop what is under way."""
+        """Stop the fetch that is under way."""
 
 
 def create(settings: Settings, sink: SinkSettings) -> TokenSource:

@@ -18,7 +18,7 @@ States: `closed`, `open`, `fenced`.
 
 **No unknown outcome is retried.** After a lost answer of EndTxn or TxnOffsetCommit the transaction may be committed,
 aborted, or neither yet. InitProducerId ends it either way: it raises the epoch, so that a request that is still on its
-way is refused, and it returns when the transaction is over. Then the note tells what became of the batch. So the same
+way is refused, and it returns when the transaction is over. Then the note tells the fate of the batch. So the same
 code settles a batch after a lost answer and after kill -9. (This closes by hand what KIP-890 closes in brokers of
 4.0.)
 

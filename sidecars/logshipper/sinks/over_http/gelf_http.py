@@ -103,7 +103,7 @@ class GelfHttpSink:
 
 
 class _Attempt:
-    """The requests of one attempt, shared by those who send them, and what the receiver has said."""
+    """The requests of one attempt, shared by those who send them, and the receiver's answers."""
 
     def __init__(self, requests: Sequence[_Request]) -> None:
         self.requests = iter(requests)

@@ -92,7 +92,7 @@ def partial_success(body: bytes) -> tuple[int, str]:
 
 
 def partial_success_in_json(body: bytes) -> tuple[int, str]:
-    """Return the same of a response in JSON: some receivers send it whatever the request was in.
+    """Return the same of a response in JSON: some receivers send it even to a request in protobuf.
 
     Raises RetryLater if the body is no such message.
     """

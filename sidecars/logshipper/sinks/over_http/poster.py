@@ -1,4 +1,4 @@
-"""Makes the `HttpPoster` of a sink, with what SINK_AUTH needs. The modules of identities are loaded only for it."""
+"""Makes the `HttpPoster` of a sink, with the identity of SINK_AUTH, whose modules are loaded only for it."""
 
 from __future__ import annotations
 

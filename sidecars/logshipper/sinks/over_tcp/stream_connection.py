@@ -115,7 +115,7 @@ class StreamReceiver(Generic[C]):
         self._tls: ReloadingContext | None = None
 
     def open(self) -> None:
-        """Read what TLS needs, if the URL has it. Raises a chassis Failure."""
+        """Read the files of TLS, if the URL has it. Raises a chassis Failure."""
         if self._settings.url.scheme.endswith("+tls"):
             self._tls = tls_context(self._settings)
 

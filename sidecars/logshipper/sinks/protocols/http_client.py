@@ -95,7 +95,7 @@ class ReceiverClient:
         max_body: int,
         keep: int | None = None,
     ) -> ClientResponse:
-        """Send a request, and return the response whatever its status, with its header fields.
+        """Send a request, and return the response of any status, with its header fields.
 
         The fields Host, User-Agent and Content-Length are added; a GET or DELETE without a body has no Content-Length.
         `max_body`: bytes of the response's body, of which the first `keep` are kept. A longer body is dropped and its

@@ -59,7 +59,7 @@ class HttpPoster:
     async def send(
         self, method: str, target: str, headers: Headers, blocks: Sequence[bytes], max_body: int | None = None
     ) -> ClientResponse:
-        """Send a request, and return the response whatever its status, with its header fields.
+        """Send a request, and return the response of any status, with its header fields.
 
         `max_body`: bytes of the response's body. Unset, as many as the request has and a little more, since some
         receivers send the request back; only SHORT_RESPONSE of them are kept then. Raises ResponseTooLong for a 2xx

@@ -1,4 +1,4 @@
-"""The interface of what identifies us in each request: `identity.request_signing` implements it."""
+"""The interface of our identity in each request: `identity.request_signing` implements it."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ class Signer(Protocol):
         """
 
     def close(self) -> None:
-        """Stop what is under way."""
+        """Stop the fetch that is under way."""

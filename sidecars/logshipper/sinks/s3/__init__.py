@@ -1,4 +1,4 @@
-"""Object stores: the sink `s3://`, for AWS and whatever speaks its protocol. Packed batches go in, objects come out.
+"""Object stores: the sink `s3://`, for AWS and other stores with its protocol. Packed batches go in, objects come out.
 
     delivery.packing ─► object_pack (one compressed stream for each object of the batch)
                               │
@@ -11,5 +11,5 @@
 - `object_keys`: the keys of objects: the template, and the end that makes a resend the same object. Pure.
 - `upload`: one PUT, or several parts. Nothing of an upload is left behind by a clean stop.
 - `store`: addresses, signs and sends requests. It corrects the clock and renews the credentials.
-- `answers`: what the answers of a store mean. Pure.
+- `answers`: the meaning of a store's answers. Pure.
 """

@@ -61,7 +61,7 @@ _REMEDIES = {
 
 
 def meaning(response: ClientResponse) -> Answer:
-    """Return what the answer to a request means that stores something. Raises BatchTooLarge or RetryLater."""
+    """Return the meaning of the answer to a request that stores something. Raises BatchTooLarge or RetryLater."""
     code = error_code(response)
     status = response.status
     if 200 <= status < 300 and code is None:
@@ -112,7 +112,7 @@ def reason(response: ClientResponse) -> str:
 
 
 def _unknown_feature(response: ClientResponse, code: str) -> Answer | None:
-    """Return what to leave out of the request, if the store does not know it; None if it is another error."""
+    """Return the part of the request to leave out, if the store does not know it; None if it is another error."""
     if response.status not in (400, 501) or code not in _UNKNOWN_FEATURE:
         return None
     text = " ".join(filter(None, (element(response.body, "Message"), element(response.body, "Header")))).lower()

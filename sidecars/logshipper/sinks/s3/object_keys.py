@@ -142,7 +142,7 @@ def object_key(prefix: str, place: str, first: FirstEvent, batch_key: str, compr
 
 
 def content_fields(compression: str, *, encoding: bool) -> list[tuple[str, str]]:
-    """Return the header fields that say what an object is. `encoding`: the compression is named as an encoding.
+    """Return the header fields that describe an object. `encoding`: the compression is named as an encoding.
 
     Athena, Spark and DuckDB go by the extension. With Content-Encoding, many clients unpack an object by themselves.
     """

@@ -79,7 +79,7 @@ class Store:
         blocks: Sequence[bytes],
         content_hash: str = EMPTY_BODY,
     ) -> tuple[ClientResponse, AwsKeys]:
-        """Send a signed request, and return the answer whatever its status, and the keys that were used.
+        """Send a signed request, and return the answer of any status, and the keys that were used.
 
         `query`: as it is sent. `content_hash`: the body's SHA-256 in hexadecimal. Raises RetryLater without an answer.
         """

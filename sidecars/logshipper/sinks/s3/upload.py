@@ -134,7 +134,7 @@ class Uploader:
         )
 
     async def _abort(self, key: str, upload: str) -> None:
-        """Remove the parts of an upload. What fails is left to the bucket's rule."""
+        """Remove the parts of an upload. Parts that cannot be removed are left to the bucket's rule."""
         try:
             async with asyncio.timeout(_ABORT_TIMEOUT):
                 await self._store.send("DELETE", key, f"?uploadId={encoded(upload)}", [], [])

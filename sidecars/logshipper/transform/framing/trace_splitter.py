@@ -247,7 +247,7 @@ class _Joining:
                 self._take_with_expected(index)
 
     def last_certain(self) -> int:
-        """Return the last block that begins an event, whatever comes after the text."""
+        """Return the last block that begins an event, before any further text."""
         end = len(self._blocks)
         last = end - 1
         if last and self._in_doubt and self._last == self._begin == last:

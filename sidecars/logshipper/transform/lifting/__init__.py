@@ -1,4 +1,4 @@
-"""Lifting: what is taken out of the fields of events and becomes a column of the records.
+"""Lifting: values that are taken out of the fields of events and become a column of the records.
 
     fields ─► times    ─► Records.times, the other fields
            ─► levels   ─► Records.levels, the other fields

@@ -1,6 +1,6 @@
 """Known levels: those that are found without being asked for, in the usual fields of loggers and forms of lines.
 
-Only what cannot be another thing is a level here: a word that is one (`WARN`, not `high`), or a number whose meaning
+Only an unmistakable form is a level here: a word that is one (`WARN`, not `high`), or a number whose meaning
 the other fields tell.
 
 | fields | level |

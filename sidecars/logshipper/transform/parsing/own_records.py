@@ -1,7 +1,7 @@
 """FORMAT=record: records that a logshipper has written are read again, with their own ids, files, times and labels.
 
 A line is a record as `sinks.encodings.ndjson` writes it, or a dead letter: a record behind the members `sink`,
-`reason`, `rejected` and `labels`. What is left of it goes to the sink as it would have gone at first: the id, the file
+`reason`, `rejected` and `labels`. The rest of it goes to the sink as it would have gone at first: the id, the file
 and the labels are those of the record, and those of this input are not added. So a receiver that knows ids has each
 event once.
 

@@ -118,7 +118,7 @@ def _logfmt_by_words(text: str, rest: str) -> Fields:
 
 
 def _marked(fields: Fields, rest: str) -> Fields:
-    """Return the fields that hold what could not be read. A field of the app with the name of one keeps it."""
+    """Return the fields that hold a text which could not be read. A field of the app with the name of one keeps it."""
     name = UNPARSED
     while name in fields:
         name += "_"

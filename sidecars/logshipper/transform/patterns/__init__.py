@@ -1,4 +1,4 @@
-"""Users' regular expressions, in linear time whatever the app writes.
+"""Users' regular expressions, in linear time for any text.
 
     pattern ─► linear_regex ─► RE2, or Python's `re` if ll1 proves that it never goes back
 

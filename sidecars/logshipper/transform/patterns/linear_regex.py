@@ -1,4 +1,4 @@
-"""Users' regexes in linear time, whatever the text: no log line can stop the shipper.
+"""Users' regexes in linear time, for any text: no log line can stop the shipper.
 
 | engine | searching a chunk | reading groups | time |
 |---|---|---|---|

@@ -48,7 +48,7 @@ def redact(texts: Sequence[str], places: Sequence[str] | None, open_keys: Open) 
 
 
 def redact_json(texts: Sequence[str], open_keys: Open) -> list[str]:
-    """Return JSON objects without the lines of keys in their strings. What is no object is a text, as in `redact`."""
+    """Return JSON objects without the lines of keys in their strings. Anything else is a text, as in `redact`."""
     clean = list(texts)
     for index, text in enumerate(texts):
         if not any(open_keys.values()) and NAMED not in text:

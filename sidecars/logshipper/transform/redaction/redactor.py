@@ -9,7 +9,8 @@
 
 A user's regex may look far ahead for each of its matches: `a[^;]*;|a` took 35 s for a line of a MiB with nothing but
 `a`. So of one text, or part between two tokens, up to MOST_MATCHES of its matches are replaced by themselves, and then
-all that follows together. What follows is withheld and never shown, and the same text gives the same result each time.
+all that follows together. The text behind it is withheld and never shown, and the same text gives the same result each
+time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The totals of the counters from lines, for metrics.
 
 A batch is counted when it is settled. So a batch that is sent again, also after kill -9, counts once. Each sink reads
-the files for itself, and counts for itself. What is shown is the largest count: that of the sink that is ahead.
+the files for itself, and counts for itself. The largest count is shown: that of the sink that is ahead.
 """
 
 from __future__ import annotations

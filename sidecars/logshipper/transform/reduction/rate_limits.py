@@ -1,7 +1,7 @@
 """Rate limits with `RATE_EXCESS=drop`: which events of a chunk pass, and the same choice again after kill -9. Pure.
 
 The choice is made when a batch is made, by the tokens of that moment: of each key the first events pass, as many as it
-has tokens. What the journal keeps of it is the *quota* of the chunk: the number of events that pass, by key. With it
+has tokens. The journal keeps the *quota* of the chunk: the number of events that pass, by key. With it
 the next process makes the same choice among the same events.
 
 | a quota | means |
@@ -64,7 +64,7 @@ def event_keys(
 ) -> list[str]:
     """Return the key of each event. The first path counts that the event has; all events without one share a key.
 
-    A path is `file`, a label, the `stream` of a container, or a field. What the app cannot choose comes first.
+    A path is `file`, a label, the `stream` of a container, or a field. Paths that the app cannot choose come first.
     """
     for path in paths:
         if path.literal == "file" or path.literal in labels:

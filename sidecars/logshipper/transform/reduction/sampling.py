@@ -74,7 +74,7 @@ class Sampler:
         return Sample(wanted, list(compress(rates, wanted)))
 
     def _hashed(self, ids: list[bytes], fields: FieldColumns | None) -> list[bytes]:
-        """Return what is hashed of each event: its value, or its id."""
+        """Return the bytes to hash of each event: its value, or its id."""
         found = ids
         for path in reversed(self.paths) if fields is not None else ():
             column = None if fields is None else field_paths.column(fields, path)
@@ -84,7 +84,7 @@ class Sampler:
 
 
 def _hashed_value(value: Any, other: bytes) -> bytes:
-    """Return what is hashed of a field's value: of a text, number or boolean its text; `other` of anything else."""
+    """Return the bytes to hash of a field's value: of a text, number or boolean its text; `other` of anything else."""
     if type(value) is str:
         return value.encode("utf-8", "surrogatepass")
     if type(value) is bool:

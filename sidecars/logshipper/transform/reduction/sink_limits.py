@@ -88,7 +88,7 @@ class SinkLimits:
         return _passing(keys, counted, passes), chunk.quota
 
     def with_quotas(self, chunks: list[Chunk], made: Iterable[Records]) -> list[Chunk]:
-        """Return the chunks of a batch with what has passed of them: the journal keeps it."""
+        """Return the chunks of a batch with the number of events that have passed: the journal keeps it."""
         quotas = {(one.read_from.generation, one.read_from.start): one.quota for one in made}
         return [replace(chunk, quota=quotas.get((chunk.generation, chunk.start))) for chunk in chunks]
 

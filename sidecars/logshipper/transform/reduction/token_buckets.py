@@ -5,7 +5,7 @@ of t seconds at most `rate * t + burst` events pass.
 
 The app chooses the keys, so their number is bounded: `most` of them have a bucket of their own, and all others share
 one. The bucket that was used longest ago makes room for a new key, once it is full: a full bucket is as good as none,
-so no key passes more by being forgotten. A new key begins with what the shared bucket has: it may have
+so no key passes more by being forgotten. A new key begins with the tokens of the shared bucket: it may have
 used that before.
 
 A bucket is one number: when it will be full. Its unit is nanoseconds times the number of the rate, so that the time of

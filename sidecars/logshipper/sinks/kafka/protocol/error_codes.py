@@ -1,4 +1,4 @@
-"""The error codes of Kafka's protocol: their names, and what each means for a sink.
+"""The error codes of Kafka's protocol: their names, and the meaning of each for a sink.
 
 https://kafka.apache.org/protocol#protocol_error_codes
 
@@ -99,12 +99,12 @@ _CURES = {
 
 
 def meaning(code: int) -> int:
-    """Return what the code means for a sink, one of the constants above."""
+    """Return the meaning of the code for a sink, one of the constants above."""
     return CODES[code][1] if code in CODES else LATER
 
 
 def describe(code: int) -> str:
-    """Return the name of the code, and what people can do about it."""
+    """Return the name of the code, and its cure."""
     name = CODES[code][0] if code in CODES else f"error {code}"
     cure = _CURES.get(code)
     return f"{name} ({cure})" if cure else name

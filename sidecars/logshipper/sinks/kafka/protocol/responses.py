@@ -1,6 +1,6 @@
 """The responses to `requests`. Pure. A function raises MalformedResponse if the bytes are no such response.
 
-Error codes are returned, not raised: the caller knows what the request was about.
+Error codes are returned, not raised: the caller knows the request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def parse(api: Api, body: bytes, read: Callable[[Reader], T]) -> T:
-    """Return what `read` reads from a response behind its correlation id. Bytes that are left are ignored."""
+    """Return the result of `read` on a response, behind its correlation id. Bytes that are left are ignored."""
     reader = Reader(body)
     if api.flexible:
         reader.skip_tags()
