@@ -73,6 +73,14 @@ def wait_until(condition: Callable[[], T | None], what: str, patience: float = P
         time.sleep(0.01)
 
 
+def is_served(url: str) -> bool:
+    """Return True if the URL is answered with 200."""
+    try:
+        return get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def get(url: str, **headers: str) -> httpx.Response:
     """Return the response, however long a busy machine takes for it."""
     return httpx.get(url, headers=headers, trust_env=False, timeout=PATIENCE)

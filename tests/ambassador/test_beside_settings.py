@@ -5,19 +5,14 @@ from __future__ import annotations
 import pytest
 
 from sidecars.ambassador.settings import Settings
-from sidecars.chassis.config.settings import SettingsError, load
+from sidecars.chassis.config.settings import load
+from tests.ambassador.refused_settings import problems
 
 TWO = {
     "AMBASSADOR_ORDERS_UPSTREAM": "http://orders",
     "AMBASSADOR_SHADOW_UPSTREAM": "http://shadow",
     "AMBASSADOR_SHADOW_LISTEN": "127.0.0.1:8501",
 }
-
-
-def problems(**environ: str) -> list[str]:
-    with pytest.raises(SettingsError) as caught:
-        load(Settings, environ)
-    return caught.value.problems
 
 
 @pytest.mark.parametrize(

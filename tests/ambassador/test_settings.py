@@ -4,13 +4,8 @@ import pytest
 
 from sidecars.ambassador.config.target_types import Target
 from sidecars.ambassador.settings import Settings
-from sidecars.chassis.config.settings import SettingsError, load
-
-
-def problems(**environ: str) -> list[str]:
-    with pytest.raises(SettingsError) as caught:
-        load(Settings, environ)
-    return caught.value.problems
+from sidecars.chassis.config.settings import load
+from tests.ambassador.refused_settings import problems
 
 
 def test_one_upstream_without_a_name_listens_on_loopback() -> None:

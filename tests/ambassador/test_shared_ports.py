@@ -7,7 +7,7 @@ import pytest
 from sidecars.ambassador.config.shared_ports import settings_of_port
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import load
-from tests.ambassador.test_settings import problems
+from tests.ambassador.refused_settings import problems
 
 TWO = {"AMBASSADOR_ORDERS_UPSTREAM": "http://orders", "AMBASSADOR_USERS_UPSTREAM": "http://users"}
 

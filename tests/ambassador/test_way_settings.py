@@ -9,16 +9,11 @@ from sidecars.ambassador.config.upstream_settings import UpstreamSettings
 from sidecars.ambassador.discovery.dns_target import DnsTarget
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.effective_settings import declared_roots
-from sidecars.chassis.config.settings import SettingsError, load
+from sidecars.chassis.config.settings import load
 from sidecars.chassis.isolation import roots
+from tests.ambassador.refused_settings import problems_of
 
 PROXY = "http://proxy.test:3128"
-
-
-def problems(**environ: str) -> list[str]:
-    with pytest.raises(SettingsError) as caught:
-        load(Settings, {f"AMBASSADOR_{name}": value for name, value in environ.items()})
-    return caught.value.problems
 
 
 def only(**environ: str) -> UpstreamSettings:
@@ -55,7 +50,7 @@ def test_a_unix_socket_is_a_target_of_each_protocol_but_that_of_postgres(scheme:
     ],
 )
 def test_a_target_that_is_none_is_refused_in_words(value: str, why: str) -> None:
-    (problem,) = problems(UPSTREAM=value)
+    (problem,) = problems_of(UPSTREAM=value)
     assert problem.startswith("AMBASSADOR_UPSTREAM=***: ")
     assert why in problem
 
@@ -68,7 +63,7 @@ def test_postgres_has_its_usual_port_and_may_be_found_as_other_targets() -> None
 
 
 def test_an_ambassador_is_not_its_own_unix_socket() -> None:
-    (problem,) = problems(UPSTREAM="http+unix:///run/app.sock", LISTEN="unix:/run/app.sock")
+    (problem,) = problems_of(UPSTREAM="http+unix:///run/app.sock", LISTEN="unix:/run/app.sock")
     assert "is this ambassador itself" in problem
 
 
@@ -113,7 +108,7 @@ def test_credentials_may_go_to_a_unix_socket_without_a_warning() -> None:
     ],
 )
 def test_a_wrong_way_is_one_clear_sentence(environ: dict[str, str], problem: str) -> None:
-    (found,) = problems(UPSTREAM="http://orders.shop", **environ)
+    (found,) = problems_of(UPSTREAM="http://orders.shop", **environ)
     assert found.startswith(problem)
     assert "s3cretpass" not in found
 

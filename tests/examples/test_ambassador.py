@@ -13,13 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import trustme
 import yaml
 
 from tests.ambassador.nameserver import NameServer, name_server
-from tests.support import ROOT, Program, free_port, get, wait_until
+from tests.support import ROOT, Program, free_port, get, is_served, wait_until
 
 EXAMPLE = ROOT / "examples" / "ambassador"
 MODES = {"127.0.0.2": "well", "127.0.0.3": "slow", "127.0.0.4": "failing"}
@@ -100,18 +99,11 @@ def world(tmp_path: Path) -> Iterator[World]:
         own, its_admin, its_traces = (f"http://127.0.0.1:{number}" for number in (app, admin, traces))
         made = World(own, its_admin, its_traces, zone, replicas, ambassador, [first])
         try:
-            wait_until(lambda: responds(f"{made.app}/orders/1"), "the app, and an order")
+            wait_until(lambda: is_served(f"{made.app}/orders/1"), "the app, and an order")
             yield made
         finally:
             for program in running:
                 program.kill()
-
-
-def responds(url: str) -> bool:
-    try:
-        return get(url).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_the_app_notices_nothing_of_the_replica_that_fails_and_the_one_that_is_slow(world: World) -> None:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 from tests.ambassador.nameserver import NameServer, name_server
-from tests.support import ROOT, Program, free_port, get, wait_until
+from tests.support import ROOT, Program, free_port, get, is_served, wait_until
 
 EXAMPLE = ROOT / "examples" / "grpc"
 REPLICAS = {"127.0.0.2": "one", "127.0.0.3": "two", "127.0.0.4": "slow"}
@@ -85,18 +84,11 @@ def world(tmp_path: Path) -> Iterator[World]:
         begin([str(EXAMPLE / "app.py")], HOST="127.0.0.1", PORT=str(app), ORDERS=listen)
         made = World(f"http://127.0.0.1:{app}", f"http://127.0.0.1:{admin}", zone, replicas)
         try:
-            wait_until(lambda: responds(f"{made.app}/orders/1"), "the app, and an order")
+            wait_until(lambda: is_served(f"{made.app}/orders/1"), "the app, and an order")
             yield made
         finally:
             for program in running:
                 program.kill()
-
-
-def responds(url: str) -> bool:
-    try:
-        return get(url).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_one_channel_reaches_all_replicas_and_the_slow_one_least(world: World) -> None:

@@ -12,10 +12,11 @@ import trustme
 
 from tests.ambassador.http2.core_peer import Shell
 from tests.ambassador.nameserver import NameServer, name_server
-from tests.ambassador.proxies import connect_proxy, tinyproxy
+from tests.ambassador.proxies import connect_proxy
 from tests.ambassador.support import GET, Ambassador, Backend, Peer, answering, backends
 from tests.conftest import Start
 from tests.support import PATIENCE, free_port, wait_until
+from tests.tinyproxy import tinyproxy
 
 NAME = "orders.behind.test"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"

@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import trustme
 
 from tests.conftest import Start
 from tests.logshipper.support import Receiver, append, environ, wait_for
-from tests.support import free_port, peer, responds, wait_until
+from tests.support import free_port, wait_until
+from tests.tinyproxy import tinyproxy
 
 NAME = "logs.receiver.test"
-TINYPROXY = """
-Port {port}
-Listen 127.0.0.1
-Timeout 60
-LogLevel Connect
-MaxClients 20
-Allow 127.0.0.1
-BasicAuth shop s3cretpass
-"""
-
-
-@contextmanager
-def tinyproxy(folder: Path) -> Iterator[int]:
-    """Run the proxy in a mount namespace of its own, whose /etc/hosts knows the receiver."""
-    port = free_port()
-    (folder / "tinyproxy.conf").write_text(TINYPROXY.format(port=port))
-    (folder / "hosts").write_text(f"127.0.0.1 {NAME}\n")
-    own = "-m" if os.geteuid() == 0 else "-rm"
-    script = 'mount --bind "$0/hosts" /etc/hosts && exec "$1" -d -c "$0/tinyproxy.conf"'
-    command = [peer("unshare"), own, "sh", "-c", script, str(folder), peer("tinyproxy")]
-    with (folder / "tinyproxy.log").open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        wait_until(lambda: responds(port) or process.poll() is not None, "tinyproxy listening")
-        assert process.poll() is None, (folder / "tinyproxy.log").read_text()
-        yield port
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 class TlsReceiver(Receiver):
@@ -62,7 +30,7 @@ def test_lines_go_through_a_proxy_over_tls_and_the_log_says_so(tmp_path: Path, s
     authority.issue_cert(NAME).configure_cert(context)
     receiver = TlsReceiver(context)
     try:
-        with tinyproxy(tmp_path) as port:
+        with tinyproxy(tmp_path, NAME) as port:
             settings = environ(
                 tmp_path,
                 free_port(),
@@ -86,7 +54,7 @@ def test_lines_go_through_a_proxy_over_tls_and_the_log_says_so(tmp_path: Path, s
 def test_a_missing_password_is_told_and_the_lines_wait(tmp_path: Path, start: Start) -> None:
     receiver = Receiver()
     try:
-        with tinyproxy(tmp_path) as port:
+        with tinyproxy(tmp_path, NAME) as port:
             settings = environ(
                 tmp_path,
                 free_port(),

@@ -28,7 +28,6 @@ from typing import Any
 import msgpack
 
 from sidecars.chassis.config.settings import variable
-from sidecars.chassis.http.error_reasons import reason_of
 from sidecars.chassis.http.tls import ReloadingContext
 from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.model.batch import Batch
@@ -36,7 +35,8 @@ from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import Outcome, RetryLater
 from sidecars.logshipper.sinks.encodings.compression import compressor
 from sidecars.logshipper.sinks.encodings.forward_entries import encode_entries
-from sidecars.logshipper.sinks.protocols.connecting import ConnectionFailed, connect
+from sidecars.logshipper.sinks.over_tcp.stream_connection import IdleConnections, StreamConnection, open_stream
+from sidecars.logshipper.sinks.protocols.connecting import ConnectionFailed
 from sidecars.logshipper.sinks.protocols.credentials import read_secret, tls_context
 from sidecars.logshipper.sinks.protocols.forward_handshake import Handshake, ProtocolFailed
 
@@ -63,7 +63,7 @@ class ForwardSink:
         self._hostname = settings.pod_name or socket.gethostname()
         self._compress = compressor(sink.compression)
         self._tls: ReloadingContext | None = None
-        self._idle: list[_Connection] = []
+        self._idle: IdleConnections[_Connection] = IdleConnections()
 
     async def open(self, _receipt: Any) -> None:
         if self._settings.url.scheme == "forward+tls":
@@ -83,7 +83,7 @@ class ForwardSink:
 
     async def _deliver(self, message: Sequence[bytes], chunk_id: str) -> None:
         context = self._tls.context() if self._tls else None
-        while idle := self._idle_connection(context):
+        while idle := self._idle.take(context):
             try:
                 return await self._exchange(idle, message, chunk_id)
             except ConnectionFailed:
@@ -101,20 +101,12 @@ class ForwardSink:
             connection.abort()
             raise ProtocolFailed(self._no_acknowledgement(response))
         if connection.can_be_reused:
-            self._idle.append(connection)
+            self._idle.keep(connection)
         else:
             connection.abort()
 
-    def _idle_connection(self, context: ssl.SSLContext | None) -> _Connection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.context is context and connection.is_open():
-                return connection
-            connection.abort()
-        return None
-
     async def _connect(self, context: ssl.SSLContext | None) -> _Connection:
-        connection = await _Connection.to(self._host, self._port, context)
+        connection = _Connection(context, *await open_stream(self._host, self._port, context))
         if self._settings.sink_token is not None:
             try:
                 await self._handshake(connection)
@@ -153,8 +145,8 @@ class ForwardSink:
         return "the receiver's response is not an acknowledgement of the chunk"
 
     async def close(self) -> None:
-        while self._idle:
-            self._idle.pop().abort()
+        while connection := self._idle.take_any():
+            connection.abort()
 
 
 def _chunk_id(batch: Batch) -> str:
@@ -162,39 +154,19 @@ def _chunk_id(batch: Batch) -> str:
     return b64encode(bytes.fromhex(batch.key)).decode("ascii")
 
 
-class _Connection:
+class _Connection(StreamConnection):
     """One connection, for one message at a time. Owned by the `ForwardSink` that opened it."""
 
     def __init__(
         self, context: ssl.SSLContext | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self.context = context
+        super().__init__(context, reader, writer)
         self.can_be_reused = True  # the receiver takes more than one message on a connection
-        self._reader = reader
-        self._writer = writer
         self._messages = msgpack.Unpacker(raw=True, max_buffer_size=_MAX_RESPONSE)
-
-    @classmethod
-    async def to(cls, host: str, port: int, context: ssl.SSLContext | None) -> _Connection:
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(loop=loop)
-        transport, protocol = await connect(lambda: asyncio.StreamReaderProtocol(reader), host, port, context)
-        return cls(context, reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
     def end_after_next_message(self) -> None:
         """Note that the receiver takes one message on this connection."""
         self.can_be_reused = False
-
-    def is_open(self) -> bool:
-        return not (self._writer.is_closing() or self._reader.at_eof())
-
-    async def send(self, blocks: Sequence[bytes]) -> None:
-        try:
-            for block in blocks:
-                self._writer.write(block)
-                await self._writer.drain()
-        except OSError as error:
-            raise ConnectionFailed(f"the connection broke: {reason_of(error)}") from None
 
     async def receive(self) -> Any:
         """Return the receiver's next message, strings as bytes. Raises ConnectionFailed or ProtocolFailed."""
@@ -206,14 +178,6 @@ class _Connection:
             except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException):
                 raise ProtocolFailed("the receiver does not speak the Forward protocol") from None
             try:
-                data = await self._reader.read(_MAX_RESPONSE)
-                self._messages.feed(data)
-            except OSError as error:
-                raise ConnectionFailed(f"the connection broke: {reason_of(error)}") from None
+                self._messages.feed(await self.read(_MAX_RESPONSE))
             except msgpack.BufferFull:
                 raise ProtocolFailed("the receiver does not speak the Forward protocol") from None
-            if not data:
-                raise ConnectionFailed("the receiver closed the connection without an acknowledgement")
-
-    def abort(self) -> None:
-        self._writer.transport.abort()

@@ -128,7 +128,7 @@ def test_a_protocol_that_is_fixed_is_the_only_one_that_is_offered(start: Start, 
     ],
 )
 def test_a_protocol_that_contradicts_the_scheme_is_told_at_the_start(upstream: str, protocol: str, words: str) -> None:
-    from tests.ambassador.test_settings import problems  # noqa: PLC0415 - beside the program
+    from tests.ambassador.refused_settings import problems  # noqa: PLC0415 - beside the program
 
     (problem,) = problems(AMBASSADOR_UPSTREAM=upstream, AMBASSADOR_PROTOCOL=protocol)
     assert words in problem
