@@ -58,3 +58,25 @@ def test_a_call_of_an_idempotent_method_is_hedged_and_the_loser_is_reset(start: 
         previous = [dict(head).get(b"grpc-previous-rpc-attempts") for head in session.heads.values()]
         assert sorted(map(str, previous)) == ["None", "None", "b'1'", "b'1'"]
         assert ambassador.metric("ambassador_endpoint_failures_total") == 0
+
+
+def test_a_call_of_another_method_is_never_hedged(start: Start) -> None:
+    """It could run twice. The deadline is long enough for a hedge."""
+
+    def silent(session: Session) -> None:
+        while session.request():
+            pass
+
+    with serving(silent) as hung, serving(answering_calls) as server:
+        settings = {"HEDGE_AFTER": "20ms", "BALANCE": "round_robin", "GRPC_IDEMPOTENT": "/shop.v1.Orders/Get"}
+        ambassador = Ambassador(start, f"{hung.url},{server.url}", **settings)
+        statuses = []
+        with raw.Connection.to(ambassador.port) as app:
+            for stream in (1, 3):
+                head = raw.headers(stream, raw.call(b"/shop.v1.Orders/Put", (b"grpc-timeout", b"2S")), raw.END_HEADERS)
+                app.send(head, raw.data(stream, raw.message(b"order"), raw.END_STREAM))
+                got = app.message(stream)
+                assert got is not None
+                statuses.append(got.grpc_status)
+        assert sorted(map(str, statuses)) == ["0", "4"]
+        assert [len(session.heads) for each in (hung, server) for session in each.sessions] == [1, 1]
