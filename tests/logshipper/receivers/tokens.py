@@ -10,7 +10,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlsplit
 
+import google.auth.jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
 from tests.logshipper.posting import request_of, served
+
+_KEY = ec.generate_private_key(ec.SECP256R1())
+PRIVATE_KEY = _KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+PUBLIC_KEY = _KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+"""Of the client that proves who it is at `/signed`."""
 
 
 class Exchange:
@@ -93,6 +102,20 @@ class Cloud:
         assert form["grant_type"] == ["client_credentials"]
         assert (form["client_id"], form["scope"]) == (["client"], ["https://monitor.azure.com/.default"])
         return "" if form["client_assertion"] == ["the.pods.token"] else "AADSTS700024: the assertion has ended"
+
+    def _checkmsi(self, request: Exchange) -> str:
+        assert request.query == {"api-version": "2019-08-01", "resource": "https://monitor.azure.com"}
+        return "" if request.fields.get("x-identity-header") == "the-header-of-app-service" else "no header"
+
+    def _checksigned(self, request: Exchange) -> str:
+        form = {name: each[0] for name, each in parse_qs(request.body.decode(), strict_parsing=True).items()}
+        jwt: Any = google.auth.jwt  # it has no types
+        try:
+            claims = jwt.decode(form["client_assertion"], certs=PUBLIC_KEY, audience=f"http://{self.address}/signed")
+        except ValueError as error:
+            return str(error)
+        right = claims["sub"] == claims["iss"] == form["client_id"] == "the client"
+        return "" if right and "authorization" not in request.fields else "a wrong client"
 
     def _checkoauth(self, request: Exchange) -> str:
         assert request.fields["content-type"] == "application/x-www-form-urlencoded"

@@ -71,6 +71,20 @@ async def test_keys_of_the_environment_are_read_anew_from_their_files(tmp_path: 
         await found.current()
 
 
+async def test_keys_of_a_profile_are_read_anew_from_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "credentials"
+    text = "[default]\naws_access_key_id = OTHER\naws_secret_access_key = other-key\n[logs]\naws_access_key_id={}\n"
+    file.write_text(text.format("AKID1") + "aws_secret_access_key=secret-key-1\n")
+    found = credentials(AWS_SHARED_CREDENTIALS_FILE=str(file), AWS_PROFILE="logs")
+    assert (await found.current()).access_key == "AKID1"
+    file.write_text(text.format("AKID2") + "aws_secret_access_key=secret-key-2\n")
+    keys = await found.current()
+    assert (keys.access_key, keys.secret_key) == ("AKID2", "secret-key-2")
+    file.write_text(text.format("AKID3"))
+    with pytest.raises(RetryLater, match=r"has no keys in its profile logs \(AWS_PROFILE\)"):
+        await found.current()
+
+
 # -- STS -----------------------------------------------------------------------------------------------------------
 
 
@@ -228,19 +242,21 @@ EVERYTHING = {
     "AWS_SECRET_ACCESS_KEY": "secret-key-1",
     "AWS_ROLE_ARN": "arn:aws:iam::1:role/r",
     "AWS_WEB_IDENTITY_TOKEN_FILE": "/token",
+    "AWS_SHARED_CREDENTIALS_FILE": "/profiles",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials",
 }
 
 
 async def test_the_places_have_the_order_of_the_sdks_of_aws() -> None:
     left, names = dict(EVERYTHING), []
-    for removed in ("LOGSHIPPER_SINK_", "AWS_ACCESS", "AWS_ROLE", "AWS_CONTAINER", "none"):
+    for removed in ("LOGSHIPPER_SINK_", "AWS_ACCESS", "AWS_ROLE", "AWS_SHARED", "AWS_CONTAINER", "none"):
         names.append(credentials(**left).source.name)
         left = {name: value for name, value in left.items() if not name.startswith(removed)}
     assert names == [
         "SINK_PASSWORD",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",
         "the instance's metadata service",
     ]

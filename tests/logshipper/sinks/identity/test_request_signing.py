@@ -20,8 +20,9 @@ from sidecars.chassis.config.settings import SettingsError
 from sidecars.logshipper.sinks.base import RetryLater
 from tests.logshipper.opened_sinks import create, loaded, opened
 from tests.logshipper.posting import batch, request_of, served
-from tests.logshipper.receivers.tokens import Cloud, Exchange, cloud
+from tests.logshipper.receivers.tokens import PRIVATE_KEY, Cloud, Exchange, cloud
 
+CLIENT = {"sink_auth": "oauth2", "sink_username": "client", "sink_oauth_token_url": "https://login/token"}
 OAUTH = {"sink_username": "the client", "sink_password": "s3cret:+ pass%", "sink_oauth_scope": "logs.write"}
 
 
@@ -36,7 +37,21 @@ def kinds(sky: Cloud, folder: Path) -> dict[str, tuple[dict[str, str], dict[str,
     token = folder / "pods-token"
     token.write_text("the.pods.token\n")
     azure = {"AZURE_CLIENT_ID": "client", "AZURE_TENANT_ID": "tenant", "AZURE_AUTHORITY_HOST": f"http://{sky.address}/"}
+    (folder / "key.pem").write_bytes(PRIVATE_KEY)
+    app_service = {
+        "IDENTITY_ENDPOINT": f"http://{sky.address}/msi",
+        "IDENTITY_HEADER": "the-header-of-app-service",
+    }
+    signed = {
+        "sink_auth": "oauth2",
+        "sink_oauth_token_url": f"http://{sky.address}/signed",
+        "sink_username": "the client",
+        "sink_oauth_client": "private_key_jwt",
+        "sink_oauth_key": str(folder / "key.pem"),
+    }
     return {
+        "azure-app-service": (app_service, {"sink_auth": "azure"}),
+        "oauth2-key": ({}, signed),
         "gcp": ({"GCE_METADATA_HOST": sky.address}, {"sink_auth": "gcp"}),
         "azure": ({**azure, "AZURE_FEDERATED_TOKEN_FILE": str(token)}, {"sink_auth": "azure"}),
         "azure-node": ({"AZURE_POD_IDENTITY_AUTHORITY_HOST": f"http://{sky.address}"}, {"sink_auth": "azure"}),
@@ -44,7 +59,7 @@ def kinds(sky: Cloud, folder: Path) -> dict[str, tuple[dict[str, str], dict[str,
     }
 
 
-KINDS = ["gcp", "azure", "azure-node", "oauth2"]
+KINDS = ["gcp", "azure", "azure-node", "azure-app-service", "oauth2", "oauth2-key"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -231,6 +246,18 @@ async def test_a_request_has_the_signature_of_aws(
         ("otlp+https://r", {}, {"sink_auth": "aws"}, "SINK_AUTH=aws, but .*SINK_REGION is not set: in which region"),
         ("https://r/", {}, {"sink_region": "x"}, "SINK_REGION is set, but LOGSHIPPER_SINK_AUTH is not: set it to aws"),
         ("https://r/", {"AZURE_FEDERATED_TOKEN_FILE": "/t"}, {"sink_auth": "azure"}, "but AZURE_CLIENT_ID is not set"),
+        ("https://r/", {}, {**CLIENT, "sink_oauth_client": "private_key_jwt"}, "SINK_OAUTH_KEY is not set"),
+        ("https://r/", {}, {**CLIENT, "sink_password": "p", "sink_oauth_key": "/k"}, "SINK_OAUTH_KEY is set, but"),
+        ("https://r/", {}, CLIENT, "SINK_OAUTH_CLIENT=basic, but LOGSHIPPER_SINK_PASSWORD is not set"),
+        ("https://r/", {}, {"sink_oauth_key": "/k"}, "SINK_OAUTH_KEY is set, but LOGSHIPPER_SINK_AUTH is not"),
+        ("kafka://r/t", {}, {"sink_oauth_key_id": "k"}, "SINK_OAUTH_KEY_ID is set, but .*SINK_OAUTH_TOKEN_URL is not"),
+        (
+            "https://r/",
+            {"GOOGLE_APPLICATION_CREDENTIALS": "/no"},
+            {"sink_auth": "gcp"},
+            "CREDENTIALS: it cannot be read",
+        ),
+        ("https://r/", {"IDENTITY_ENDPOINT": "http://x"}, {"sink_auth": "azure"}, "but IDENTITY_HEADER is not set"),
         ("https://r/", {"GCE_METADATA_HOST": "http://x/"}, {"sink_auth": "gcp"}, "GCE_METADATA_HOST=.*expected"),
         ("forward://r", {}, {"sink_auth": "gcp"}, "SINK_AUTH is set, but forward: has no use for it"),
     ],
