@@ -204,7 +204,8 @@ class Pipeline(EventTexts):
             counted = (*(self._sampler.paths if self._sampler else ()), *self._rate_paths)
             asked = (*self._time_paths, *self._levels.paths, *self._message_paths, *counted)
             refused = self._taken.union(self._edits.added_names if self._edits else ())
-            return pipeline_steps.passthrough_or(parsers.parse_json, refused, field_paths.roots(asked))
+            roots = field_paths.roots(asked)
+            return pipeline_steps.passthrough_or(parsers.parse_json, refused, roots, renames=self._edits is None)
         first, *second = [self._redacting(form, parsers.create_parser(form, regex)) for form in steps]
         return two_steps.in_two_steps(first, second[0], self._cleaner(steps[1])) if second else first
 

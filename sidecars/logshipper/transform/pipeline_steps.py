@@ -122,11 +122,14 @@ def create_edits(settings: PipelineSettings, reserved: frozenset[str]) -> FieldE
     return field_edits.FieldEdits(settings, reserved)
 
 
-def passthrough_or(parse: Parse, reserved: Iterable[str], wanted: Iterable[str]) -> Parse:
-    """Return a parser that keeps JSON objects as they are if that is possible, and calls `parse` otherwise."""
+def passthrough_or(parse: Parse, reserved: Iterable[str], wanted: Iterable[str], *, renames: bool) -> Parse:
+    """Return a parser that keeps JSON objects as they are if that is possible, and calls `parse` otherwise.
+
+    `renames`: True if it may rename members with a reserved name.
+    """
     from sidecars.logshipper.transform.parsing import json_passthrough  # noqa: PLC0415 - msgspec takes 3 MB: loaded for JSON only
 
-    read = json_passthrough.create_reader(reserved, wanted)
+    read = json_passthrough.create_reader(reserved, wanted, renames=renames)
 
     def read_or_parse(texts: Sequence[str]) -> FieldColumns:
         objects = read(texts)

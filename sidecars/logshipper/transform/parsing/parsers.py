@@ -48,7 +48,7 @@ def parse_json(texts: Sequence[str]) -> list[Fields]:
 
 def may_nest_deeply(text: str) -> bool:
     """True if the text may have more than `DEEPEST` levels: it has more brackets than that."""
-    return text.count("{") + text.count("[") > DEEPEST
+    return len(text) > DEEPEST and text.count("{") + text.count("[") > DEEPEST
 
 
 def _json_object(text: str) -> Fields:
