@@ -57,7 +57,7 @@ def seconds_until_used(folder: Path) -> float:
                 number = 3 - change % 2
                 began = time.monotonic()
                 api.put(endpoint_slice("orders-a", [endpoint(f"127.0.0.{number}")], port))
-                wait_until(lambda number=number: _text(client) == str(number), "the Pod that is new")  # type: ignore[misc] # bound now
+                wait_until(lambda number=number: _text(client) == str(number), "the Pod that is new")  # type: ignore[misc] # mypy knows no defaults of lambdas
                 longest = max(longest, time.monotonic() - began)
     finally:
         program.terminate()

@@ -128,7 +128,7 @@ class Cases:
             for name, start in STARTS.items()
         ]
         checks = [
-            Case(f"{name} --check, ms", lambda tree, name=name: self._check(name, tree))  # type: ignore[misc] # so, too
+            Case(f"{name} --check, ms", lambda tree, name=name: self._check(name, tree))  # type: ignore[misc] # mypy knows no defaults of lambdas
             for name in ("adapter", "ambassador", "logshipper", "warcopier")
         ]
         return [

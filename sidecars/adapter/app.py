@@ -122,7 +122,7 @@ def _verdict_handler(
 ) -> VerdictHandler:
     """Return the handler of a verdict. A judge that `judges` lacks is added."""
     from sidecars.adapter.server.verdict_handler import VerdictHandler  # noqa: PLC0415 - only in this mode
-    from sidecars.adapter.verdict.judge import Judge  # noqa: PLC0415 - so, too
+    from sidecars.adapter.verdict.judge import Judge  # noqa: PLC0415 - only in this mode
 
     for app_request in route.app_requests:
         if app_request not in judges:
@@ -135,7 +135,7 @@ def _verdict_handler(
 
 def _metrics_handler(settings: Settings, route: Route, app_client: AppClient) -> RouteHandler:
     from sidecars.adapter.server.metrics_handler import MetricsHandler  # noqa: PLC0415 - only in this mode
-    from sidecars.adapter.verdict.judge import options_of  # noqa: PLC0415 - so, too
+    from sidecars.adapter.verdict.judge import options_of  # noqa: PLC0415 - only in this mode
 
     options = [options_of(settings.apps[app_request.app]) for app_request in route.app_requests]
     return MetricsHandler(route, app_client, options)
@@ -165,9 +165,9 @@ async def _agent(settings: Settings, handlers: Mapping[str, RouteHandler]) -> As
         yield
         return
     from sidecars.adapter.server import haproxy_agent  # noqa: PLC0415 - few serve it
-    from sidecars.adapter.server.route_handlers import gather_all  # noqa: PLC0415 - so, too
-    from sidecars.adapter.server.verdict_handler import VerdictHandler  # noqa: PLC0415 - so, too
-    from sidecars.adapter.verdict.verdict import combine_routes  # noqa: PLC0415 - so, too
+    from sidecars.adapter.server.route_handlers import gather_all  # noqa: PLC0415 - few serve it
+    from sidecars.adapter.server.verdict_handler import VerdictHandler  # noqa: PLC0415 - few serve it
+    from sidecars.adapter.verdict.verdict import combine_routes  # noqa: PLC0415 - few serve it
 
     verdicts = [handler for handler in handlers.values() if isinstance(handler, VerdictHandler)]
     sockets = bind(settings.agent_listen, variable(Settings, "agent_listen"))

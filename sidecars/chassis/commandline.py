@@ -117,7 +117,7 @@ def what_pip_installs() -> str:
     Whoever runs a checkout must not be told the name: pip would look for it at PyPI, where it may be a stranger's.
     """
     from importlib import metadata  # noqa: PLC0415 - seldom needed, and slow to load
-    from pathlib import Path  # noqa: PLC0415 - so, too
+    from pathlib import Path  # noqa: PLC0415 - seldom needed, and slow to load
 
     try:
         return metadata.distribution("sidecars").name

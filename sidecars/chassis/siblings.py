@@ -82,7 +82,7 @@ def others(ports: Mapping[str, int] | None, name: str, own_ports: Iterable[int])
 async def _ask(name: str, port: int) -> Line:
     import h11  # noqa: PLC0415 - only once somebody asks
 
-    from sidecars.chassis.http.client import HttpClient, RequestFailed  # noqa: PLC0415 - so, too
+    from sidecars.chassis.http.client import HttpClient, RequestFailed  # noqa: PLC0415 - only once somebody asks
 
     client = HttpClient(_HOST, port, lambda: None, keep_alive=0)
     fields = [("Host", f"{_HOST}:{port}"), ("Accept", "application/json"), ("Connection", "close")]
@@ -126,7 +126,7 @@ def _age(value: object) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= _LONGEST_AGE:  # type: ignore[operator] # it is a number; NaN is in no range
         return None
-    return round(float(value), 3)  # type: ignore[arg-type] # so, too
+    return round(float(value), 3)  # type: ignore[arg-type] # it is a number, as was tested above
 
 
 def _line(name: str, port: int, state: str, reasons: list[str], since_seconds: float | None = None) -> Line:

@@ -66,10 +66,10 @@ def run(arguments: Sequence[str]) -> int:
 
 async def _run(urls: Sequence[str] | None, *, once: bool) -> int:
     from httpx import InvalidURL  # noqa: PLC0415 - --help needs no package
-    from rich.console import Console  # noqa: PLC0415 - so, too
+    from rich.console import Console  # noqa: PLC0415 - --help needs no package
 
-    from sidecars.top import screen  # noqa: PLC0415 - so, too
-    from sidecars.top.watched import Watched  # noqa: PLC0415 - so, too
+    from sidecars.top import screen  # noqa: PLC0415 - --help needs no package
+    from sidecars.top.watched import Watched  # noqa: PLC0415 - --help needs no package
 
     try:
         watched = [Watched(url) for url in urls or ()]

@@ -19,13 +19,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from sidecars import chassis  # noqa: E402 - the script finds it by the line above
-from sidecars.logshipper.model.fingerprint import position_fingerprint, prefix_fingerprint  # noqa: E402 - as above
-from sidecars.logshipper.state.checkpoint import FileState  # noqa: E402 - as above
-from sidecars.logshipper.state.sent_batches import ChunkRange, SentBatch  # noqa: E402 - as above
-from sidecars.logshipper.state.store import Store  # noqa: E402 - as above
-from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry  # noqa: E402 - as above
-from sidecars.warcopier.target import manifest  # noqa: E402 - as above
-from sidecars.warcopier.tomcat_names import MANIFEST  # noqa: E402 - as above
+from sidecars.logshipper.model.fingerprint import position_fingerprint, prefix_fingerprint  # noqa: E402 - the script finds it by the line above
+from sidecars.logshipper.state.checkpoint import FileState  # noqa: E402 - the script finds it by the line above
+from sidecars.logshipper.state.sent_batches import ChunkRange, SentBatch  # noqa: E402 - the script finds it by the line above
+from sidecars.logshipper.state.store import Store  # noqa: E402 - the script finds it by the line above
+from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry  # noqa: E402 - the script finds it by the line above
+from sidecars.warcopier.target import manifest  # noqa: E402 - the script finds it by the line above
+from sidecars.warcopier.tomcat_names import MANIFEST  # noqa: E402 - the script finds it by the line above
 
 STATE = Path(__file__).parent / "state"
 LINES = b"".join(b"2026-01-31 10:00:%02d line %d\n" % (number, number) for number in range(60))

@@ -61,7 +61,7 @@ def test_every_version_is_published_as_it_is_packed_and_at_a_time_of_its_own(cop
     sizes = {war.stat().st_size}
     for version in (2, 3):
         expected = tree_digest(entries(pack(version, war)))
-        wait_until(lambda want=expected: served(webapps) == {"shop.war": want}, f"version {version}")  # type: ignore[misc] # its own
+        wait_until(lambda want=expected: served(webapps) == {"shop.war": want}, f"version {version}")  # type: ignore[misc] # mypy knows no defaults of lambdas
         times.append((webapps / "shop.war").stat().st_mtime)
         sizes.add(war.stat().st_size)
     assert len(set(times)) == 3, "so Tomcat notices each"

@@ -49,6 +49,19 @@ def test_no_class_stands_for_a_combination_of_the_features_of_an_exchange() -> N
     assert found == []
 
 
+def test_docstrings_name_their_subject_and_have_few_clauses_with_what() -> None:
+    """A text with `what is left` hides its subject. Docstrings of h11, httpcore and structlog have up to 2 of 1,000."""
+    nodes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    texts = [
+        ast.get_docstring(node) or ""
+        for path in tracked("sidecars/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, nodes)
+    ]
+    clauses = sum(len(re.findall(r"\b[Ww]hat(?:ever)?\b", text)) for text in texts)
+    assert clauses <= 2 * sum(len(text.split()) for text in texts) / 1000
+
+
 def test_a_property_test_asks_for_its_examples_so_that_make_test_fast_can_limit_them() -> None:
     """A number that the test gives to `settings` itself would hold there, too. `tests.support.examples` is the way."""
     own = [path for path in tracked("tests/*.py") if re.search(r"\bsettings\(\s*max_examples", path.read_text())]

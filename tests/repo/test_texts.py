@@ -12,6 +12,7 @@ from tests.support import ROOT
 
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 EXCEPTION = re.compile(r"#\s*(noqa(?!: [A-Z0-9, ]+ - \S)|type: ignore(?!\[[\w, -]+\]\s+# \S)).*")
+NO_REASON = re.compile(r"#\s*(?:noqa|type: ignore).* [-#] (so, too|as above|likewise|the same|ours|its own|bound now)$")
 
 
 def tracked(pattern: str) -> list[Path]:
@@ -39,6 +40,17 @@ def test_every_exception_from_lint_or_types_has_its_reason_beside_it() -> None:
             if path != Path(__file__) and EXCEPTION.search(line):
                 bare.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
     assert bare == []
+
+
+def test_a_reason_can_be_read_without_its_neighbours() -> None:
+    """Lines are moved and copied: `so, too` is no reason then."""
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in tracked("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if NO_REASON.search(line)
+    ]
+    assert found == []
 
 
 def test_every_dependency_has_its_reason_beside_it() -> None:

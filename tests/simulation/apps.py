@@ -136,18 +136,18 @@ class Call(AppSide):
         self,
         request: Request,  # noqa: ARG002 - of the interface
         response: Response,
-        body: bytes,  # noqa: ARG002 - so, too
-        trailers: Sequence[Field],  # noqa: ARG002 - so, too
+        body: bytes,  # noqa: ARG002 - of the interface
+        trailers: Sequence[Field],  # noqa: ARG002 - of the interface
         *,
-        complete: bool,  # noqa: ARG002 - so, too
+        complete: bool,  # noqa: ARG002 - of the interface
     ) -> None:
         self._app.on_end(self, response.status)
 
-    def reply(self, request: Request, cause: Cause, failures: Failures, *, complete: bool) -> None:  # noqa: ARG002 - so, too
+    def reply(self, request: Request, cause: Cause, failures: Failures, *, complete: bool) -> None:  # noqa: ARG002 - of the interface
         self._app.upstream.counters.count_error(cause.error_type)
         self._app.on_end(self, cause.status)
 
-    def finish(self, now: float) -> None:  # noqa: ARG002 - so, too
+    def finish(self, now: float) -> None:  # noqa: ARG002 - of the interface
         self.exchange = None
 
     def read_on(self) -> None:

@@ -75,5 +75,5 @@ def virtual_time(seed: str) -> Iterator[VirtualLoop]:
     finally:
         time.monotonic = clock
         for module in changed:
-            module.monotonic = clock  # type: ignore[attr-defined] # so, too
+            module.monotonic = clock  # type: ignore[attr-defined] # a module has what it defines
         random.setstate(state)

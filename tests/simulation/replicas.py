@@ -38,13 +38,13 @@ class Side(UpstreamSide):
     def begin(
         self,
         exchange: ResponseReceiver,
-        authority: bytes,  # noqa: ARG002 - so, too
+        authority: bytes,  # noqa: ARG002 - of the interface
         credentials: bytes,
-        pieces: Sequence[bytes],  # noqa: ARG002 - so, too
-        size: int,  # noqa: ARG002 - so, too
-        trailers: Sequence[Field],  # noqa: ARG002 - so, too
+        pieces: Sequence[bytes],  # noqa: ARG002 - of the interface
+        size: int,  # noqa: ARG002 - of the interface
+        trailers: Sequence[Field],  # noqa: ARG002 - of the interface
         *,
-        done: bool,  # noqa: ARG002 - so, too
+        done: bool,  # noqa: ARG002 - of the interface
     ) -> None:
         self.exchange = exchange
         self._replica.submit(self, credentials)

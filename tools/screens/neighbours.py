@@ -107,7 +107,7 @@ def metrics(began: float) -> Answer:
             f"# TYPE queue_length gauge\nqueue_length {queue:.0f}\n"
             f"# TYPE heap_used_ratio gauge\nheap_used_ratio {heap:.3f}\n"
             f'# TYPE db_up gauge\ndb_up{{db="orders"}} 1\ndb_up{{db="stock"}} 1\n'
-            f"# TYPE workers_busy gauge\nworkers_busy {random.randint(3, 14)}\n"  # noqa: S311 - as above
+            f"# TYPE workers_busy gauge\nworkers_busy {random.randint(3, 14)}\n"  # noqa: S311 - a figure on a picture
         )
 
     return answer

@@ -99,7 +99,7 @@ class Exchange(SendingExchange):
         if client.has_left():
             return
         if self.notes is not None:
-            self.notes.add_response((body,))
+            self.notes.add_response(len(body))
         client.respond_whole(self.request, response, body, trailers, complete=self.is_complete)
         self._finish(response.status, now)
 
@@ -118,7 +118,7 @@ class Exchange(SendingExchange):
         self.progress.note()
         if self.status:
             if self.notes is not None:
-                self.notes.add_response(pieces)
+                self.notes.add_response(sum(map(len, pieces)))
             self.client.pass_on(pieces)
 
     def end(self, trailers: Sequence[Field], now: float) -> None:

@@ -157,7 +157,7 @@ class Http2Stream(AppSide):
     def end(self, request: Request, trailers: Sequence[Field], *, complete: bool) -> None:  # noqa: ARG002 - any request alike
         self._carrier.core.send_end(self.stream, b"".join([field.encoded() for field in trailers]))
 
-    def reply(self, request: Request, cause: Cause, failures: Failures, *, complete: bool) -> None:  # noqa: ARG002 - so, too
+    def reply(self, request: Request, cause: Cause, failures: Failures, *, complete: bool) -> None:  # noqa: ARG002 - any request alike
         upstream = self._carrier.upstream if self.exchange is None else self.exchange.upstream
         self._write(*local_replies.http2_failure(cause, upstream.name, failures, is_grpc=request.is_grpc), request)
         upstream.counters.count_error(cause.error_type)

@@ -218,8 +218,8 @@ class Notes(ABC):
         """Note that the last response was dropped for another attempt."""
 
     @abstractmethod
-    def add_response(self, pieces: Sequence[bytes]) -> None:
-        """Count a part of the response's body."""
+    def add_response(self, size: int) -> None:
+        """Count so many bytes of the response's body."""
 
     @abstractmethod
     def end(self, exchange: ConnectionWaiter, status: int, now: float, cause: Cause | None, *, whole: bool) -> None:

@@ -19,7 +19,7 @@ Rules that are implemented here and nowhere else:
 from __future__ import annotations
 
 from sidecars.chassis.config.declared_fields import group as group  # noqa: PLC0414 - for settings classes
-from sidecars.chassis.config.declared_fields import setting as setting  # noqa: PLC0414 - so, too
+from sidecars.chassis.config.declared_fields import setting as setting  # noqa: PLC0414 - for settings classes
 from sidecars.chassis.config.setting_types import Address, Secret, address, choice, duration, named_ports, text
 from sidecars.chassis.isolation import roots
 from sidecars.chassis.runtime import light_dataclasses, logs

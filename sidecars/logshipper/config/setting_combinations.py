@@ -38,7 +38,7 @@ def check(inputs: Mapping[str, InputSettings], sinks: Mapping[str, SinkSettings]
 
         yield from field_combinations.check(inputs, sinks, variable)
     if any(each.keys() & _OF_DELIVERY for each in set_by):
-        from sidecars.logshipper.config.combinations import delivery_combinations  # noqa: PLC0415 - so, too
+        from sidecars.logshipper.config.combinations import delivery_combinations  # noqa: PLC0415 - for such settings only
 
         yield from delivery_combinations.check(sinks.values())
     yield from _sinks(list(sinks.values()), variable)

@@ -79,7 +79,7 @@ class Target:
                 wait_until(lambda: self.is_answered(number), "a probe behind all of them")  # noqa: B023 - called at once
             for number in range(2 * PROBES):
                 if kind == HANDSHAKES:  # they go on, a few at a time, and compete with those of the probes
-                    wait_until(lambda: self.is_answered(number), "a probe between handshakes")  # noqa: B023 - as above
+                    wait_until(lambda: self.is_answered(number), "a probe between handshakes")  # noqa: B023 - called at once
                 else:
                     assert self.probe(number) == OK
             descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))

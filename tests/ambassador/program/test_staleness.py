@@ -107,7 +107,7 @@ def test_whatever_dns_does_the_last_good_addresses_hold(
         ]
         for break_it, said in breaks:
             break_it()
-            wait_until(lambda said=said: said in target(made)["dns_error"], f"DNS that fails with {said}")  # type: ignore[misc] # bound now
+            wait_until(lambda said=said: said in target(made)["dns_error"], f"DNS that fails with {said}")  # type: ignore[misc] # mypy knows no defaults of lambdas
             assert made.ask()[0] == 200
             assert addresses(made) == ["127.0.0.2"]
         assert made.metric("ambassador_upstream_dns_age_seconds") > 0

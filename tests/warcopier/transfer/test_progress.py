@@ -18,7 +18,7 @@ class Clock:
 
 
 def shares(caplog: pytest.LogCaptureFixture) -> list[int]:
-    return [record.fields["percent"] for record in caplog.records if record.msg == "%s"]  # type: ignore[attr-defined] # ours
+    return [record.fields["percent"] for record in caplog.records if record.msg == "%s"]  # type: ignore[attr-defined] # the logger adds the fields
 
 
 def test_nothing_is_said_for_two_seconds_and_then_a_line_every_five(caplog: pytest.LogCaptureFixture) -> None:

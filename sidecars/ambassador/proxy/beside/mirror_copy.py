@@ -220,7 +220,7 @@ class MirrorCopy(AppSide):
     def end(self, request: Request, trailers: Sequence[Field], *, complete: bool) -> None:
         """Drop it."""
 
-    def reply(self, request: Request, cause: Cause, failures: Failures, *, complete: bool) -> None:  # noqa: ARG002 - so, too
+    def reply(self, request: Request, cause: Cause, failures: Failures, *, complete: bool) -> None:  # noqa: ARG002 - the copy has no client
         self._owner.other.counters.count_error(cause.error_type)
 
     def finish(self, now: float) -> None:  # noqa: ARG002 - there is no next request

@@ -11,7 +11,6 @@ from __future__ import annotations
 import random
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
 from typing import Final
 
 from sidecars.ambassador.balancing.endpoint import BOUNDS, Endpoint
@@ -155,8 +154,8 @@ class ExchangeNotes(Notes):
         if response.call_status > 0:
             attempt.error = CALL_STATUSES[response.call_status].decode()
 
-    def add_response(self, pieces: Sequence[bytes]) -> None:
-        self._seen.response_bytes += sum(map(len, pieces))
+    def add_response(self, size: int) -> None:
+        self._seen.response_bytes += size
 
     def end(self, exchange: ConnectionWaiter, status: int, now: float, cause: Cause | None, *, whole: bool) -> None:
         assert isinstance(exchange, Exchange)  # noqa: S101 - there is no other one

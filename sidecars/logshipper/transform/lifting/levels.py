@@ -31,7 +31,7 @@ class LevelReader:
         if not self.paths:
             return None, fields
         from sidecars.logshipper.transform.lifting import known_levels  # noqa: PLC0415 - loaded only where it is set
-        from sidecars.logshipper.transform.parsing.field_extraction import extract, read_levels  # noqa: PLC0415 - so, too
+        from sidecars.logshipper.transform.parsing.field_extraction import extract, read_levels  # noqa: PLC0415 - loaded only where it is set
 
         if fields is None:
             return (list(map(known_levels.in_line, bodies)) if self._is_auto else None), fields
@@ -40,7 +40,7 @@ class LevelReader:
 
 def _paths(level_key: str) -> tuple[FieldPath, ...]:
     from sidecars.logshipper.transform.lifting import known_levels  # noqa: PLC0415 - loaded only where it is set
-    from sidecars.logshipper.transform.parsing import field_paths  # noqa: PLC0415 - so, too
+    from sidecars.logshipper.transform.parsing import field_paths  # noqa: PLC0415 - loaded only where it is set
 
     return field_paths.parse_list(",".join(known_levels.FIELDS) if level_key == AUTO else level_key)
 
