@@ -69,7 +69,8 @@ def test_a_timeout_that_is_written_anew_is_never_longer_and_loses_little(seconds
     written = rules.parse_timeout(rules.format_timeout(seconds))
     assert written is not None
     assert written <= seconds + 1e-6 * seconds
-    assert written > seconds - max(0.001, seconds * 1e-6) - 1e-9
+    # From 100,000 s on milliseconds have more than eight digits: then up to a second is lost.
+    assert written > seconds - max(0.001, seconds * 1e-5) - 1e-9
 
 
 @pytest.mark.parametrize(
