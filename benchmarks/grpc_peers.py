@@ -1,4 +1,7 @@
-"""The proxies that `benchmarks.grpc_calls` compares for gRPC, and the origin: nghttpd, which echoes with a trailer."""
+"""The proxies that `benchmarks.grpc_calls` compares for gRPC, and the origin: nghttpd, which echoes with a trailer.
+
+One of them is no proxy: `benchmarks.relay` copies bytes, and costs what the machine takes for any proxy.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from benchmarks import relay
 from benchmarks.ambassador_peers import Form, Proxy, envoy, free_port
 
 MESSAGE: Final = b"\0\0\0\0\x64" + bytes(100)  # a message of gRPC with 100 bytes
 GRPC: Final = "grpc"
+RELAY: Final = "relay in C"
 
 HAPROXY: Final = """
 global
@@ -123,4 +128,10 @@ def peers(origin: Origin) -> tuple[list[Proxy], list[str]]:
         config.write_text(text.format(port=port, origin=origin.port, folder=own))
         more = ["--base-id", str(port)] if name == "envoy" else []
         found.append(Proxy(name, [command[0], *more, *command[1:], str(config)], {GRPC: port}))
+    program = relay.make(origin.folder)
+    if program is None:
+        missing.append(RELAY)
+    else:
+        port = free_port()
+        found.append(Proxy(RELAY, [str(program), str(port), str(origin.port)], {GRPC: port}))
     return found, missing
