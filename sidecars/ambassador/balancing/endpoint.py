@@ -13,13 +13,13 @@ Only the methods of this class write its fields. Its idle connections are in `up
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from math import exp
 from typing import Final
 
 from sidecars.ambassador.balancing.outlier_ejection import Ejection
 
-BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
+_UPPER: Final = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]  # seconds
+BOUNDS: Final = tuple(_UPPER)
 
 FIRST_COST: Final = 0.03  # seconds, of an endpoint without samples
 _DECAY: Final = 10.0  # seconds in which a cost decays to a third (1/e)
@@ -28,6 +28,16 @@ _LONGEST_RETRY_AFTER: Final = 300.0  # seconds
 _UNHEALTHY_AFTER: Final = 2  # active checks that must fail in a row
 _LAST_FAILURES: Final = 5  # whose reasons are kept
 _FIRST_SHARE: Final = 0.1  # of its weight, at the beginning of a slow start
+
+
+def interval_of(seconds: float) -> int:
+    """Return the number of the interval of BOUNDS into which this time falls; most times are short."""
+    number = 0
+    for bound in _UPPER:
+        if seconds <= bound:
+            break
+        number += 1
+    return number
 
 
 class Endpoint:
@@ -193,7 +203,7 @@ class Endpoint:
 
     def record_latency(self, seconds: float) -> None:
         """Count a response in the histogram of the times to its head."""
-        self.latencies[bisect_left(BOUNDS, seconds)] += 1
+        self.latencies[interval_of(seconds)] += 1
         self.latency_sum += seconds
 
     # -- active health checks -------------------------------------------------------------------------------------

@@ -20,9 +20,10 @@ endpoint, and weights would have no effect.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heapify, heapreplace
-from typing import Final, Protocol
+from typing import Final
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.balancing.hash_ring import HashRing
@@ -33,17 +34,19 @@ _NOISE: Final = 0.001  # seconds by which costs differ without a cause
 Rand = Callable[[], float]  # a random number from 0 to less than 1, like random.random
 
 
-class Policy(Protocol):
+class Policy(ABC):
     """Chooses an endpoint for a request. A balancer owns it."""
 
+    @abstractmethod
     def rebuild(self, usable: Sequence[Endpoint], members: Sequence[Endpoint]) -> None:
         """Choose among the `usable` from now on: at least one, and all of them among the `members`."""
 
+    @abstractmethod
     def choose(self, key: bytes) -> Endpoint:
         """Return the endpoint for a request. Only RingHash looks at `key`. Call `rebuild` before."""
 
 
-class RoundRobin:
+class RoundRobin(Policy):
     """Chooses one endpoint after the other, spread evenly by weight (earliest deadline first, like Envoy)."""
 
     def __init__(self, rand: Rand) -> None:
@@ -85,7 +88,7 @@ class RoundRobin:
         return usable[int(item[1])]
 
 
-class WeightedDraw:
+class WeightedDraw(Policy):
     """Draws an endpoint by weight in constant time (Walker's alias method): the base of the policies below."""
 
     def __init__(self, rand: Rand) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from functools import cached_property
 
 from sidecars.ambassador.config.target_types import is_ipv6
 from sidecars.chassis.config.setting_types import SettingType, path_to_read
@@ -150,7 +151,7 @@ class CallStatuses:
 
     names: tuple[str, ...]
 
-    @property
+    @cached_property
     def statuses(self) -> frozenset[int]:
         return frozenset(_NUMBERS[name] for name in self.names)
 

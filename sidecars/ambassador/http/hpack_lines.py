@@ -53,11 +53,13 @@ def encode_secrets(lines: bytes) -> bytes:
 
 def encode_start(method: bytes, scheme: bytes, authority: bytes, path: bytes) -> bytes:
     """Return the four pseudo-fields of a request (RFC 9113 section 8.3.1)."""
-    return b"%b%b%b%b" % (
-        _cached(b":method", method),
-        _cached(b":scheme", scheme),
-        _cached(b":authority", authority),
-        encode_field(b":path", path),
+    return b"".join(
+        (
+            _cached(b":method", method),
+            _cached(b":scheme", scheme),
+            _cached(b":authority", authority),
+            encode_field(b":path", path),
+        )
     )
 
 

@@ -21,6 +21,23 @@ _TE: Final = encode_field(b"te", b"trailers")
 _EXPECT: Final = encode_field(b"expect", b"100-continue")
 
 
+_MOST_STARTS: Final = 4  # endpoints by their authorities: the starts of a head's blocks that are kept
+_LONGEST_START: Final = 512  # bytes
+
+
+class _Derived:
+    """What all requests with one head have in common. The head has it, so a repeated head costs it once."""
+
+    __slots__ = ("content_length", "is_grpc", "is_idempotent", "path", "starts")
+
+    def __init__(self, head: RequestHead) -> None:
+        self.path = head.path
+        self.content_length = head.content_length
+        self.is_grpc = bool(head.content_type) and grpc.is_grpc(head.content_type)
+        self.is_idempotent = head.method in SAFE or is_repeatable(head.method, _repetition(head.fields))
+        self.starts: dict[bytes, bytes] = {}  # of blocks, by the origin to which they are sent
+
+
 class Http2Request(Request):
     """A request that came in HTTP/2."""
 
@@ -43,8 +60,9 @@ class Http2Request(Request):
         if self._max_forwards is not None:
             value = next_max_forwards(method, self._max_forwards.value)
             self._max_forwards = Field(b"max-forwards", value)
-        self.idempotent = method in SAFE or is_repeatable(method, _repetition(head.fields))
-        if head.content_type and grpc.is_grpc(head.content_type):
+        derived = self._derived = _derived(head)
+        self.idempotent = derived.is_idempotent
+        if derived.is_grpc:
             self.is_grpc = True
         self._timeout: Field | None = head.grpc_timeout
         if self._timeout is not None:
@@ -90,25 +108,43 @@ class Http2Request(Request):
         )
 
     def block(self, scheme: bytes, authority: bytes, credentials: bytes = b"") -> bytes:
-        parts = [encode_start(self.method, scheme, authority, self.target), self._head.encoded()]
+        parts = [self._start(scheme, authority)]
         if credentials:
             parts.append(encode_secrets(credentials))
-        if self._te:
-            parts.append(_TE)
         if self._max_forwards is not None:
             parts.append(self._max_forwards.encoded())
         if self.attempt_fields:
             parts.append(self.attempt_fields)
         elif self._timeout is not None:
             parts.append(self._timeout.encoded())
-        if self._announced >= 0:
-            parts.append(encode_field(b"content-length", b"%d" % self._announced))
         if self.expects_continue:
             parts.append(_EXPECT)
         if self._edits.added:
             parts.append(self._edits.block)
-        parts.append(_VIA)
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _start(self, scheme: bytes, authority: bytes) -> bytes:
+        """Return the part of the block that depends on the head and on the origin alone."""
+        derived = self._derived
+        length = self._announced
+        is_shared = not self._edits.removed and self.target is derived.path and length == derived.content_length
+        origin = authority if scheme == b"http" else b"%b://%b" % (scheme, authority)
+        if is_shared:
+            known = derived.starts.get(origin)
+            if known is not None:
+                return known
+        start = b"".join(
+            (
+                encode_start(self.method, scheme, authority, self.target),
+                self._head.encoded(),
+                _TE if self._te else b"",
+                encode_field(b"content-length", b"%d" % length) if length >= 0 else b"",
+                _VIA,
+            )
+        )
+        if is_shared and len(derived.starts) < _MOST_STARTS and len(start) <= _LONGEST_START:
+            derived.starts[origin] = start
+        return start
 
     def announce(self, length: int) -> None:
         self.length = self._announced = length
@@ -129,8 +165,20 @@ class Http2Request(Request):
 def length_of(head: RequestHead, pieces: Sequence[bytes], trailers: Sequence[Field], *, end: bool) -> int:
     """Return the length of a request's body in bytes, or CHUNKED; `end` is True if these pieces are all of it."""
     if end and not trailers:
-        return sum(map(len, pieces))  # known, though nobody had to announce it
+        size = 0
+        for piece in pieces:
+            size += len(piece)
+        return size  # known, though nobody had to announce it
     return head.content_length if head.content_length > 0 and not trailers else CHUNKED
+
+
+def _derived(head: RequestHead) -> _Derived:
+    known = head.derived
+    if isinstance(known, _Derived):
+        return known
+    derived = _Derived(head)
+    head.derived = derived
+    return derived
 
 
 def _repetition(fields: Sequence[Field]) -> list[tuple[bytes, bytes]]:

@@ -61,10 +61,12 @@ class Http2Response(Response):
 
     def block(self) -> bytes:
         head = self._head
-        if head.content_length < 0 or head.status < 200 or head.status == 204:
-            return b"%b%b%b" % (status_field(head.status), head.encoded(), _VIA)
-        length = encode_field(b"content-length", b"%d" % head.content_length)
-        return b"%b%b%b%b" % (status_field(head.status), head.encoded(), length, _VIA)
+        if not head.block:
+            length = b""
+            if head.content_length >= 0 and head.status >= 200 and head.status != 204:
+                length = encode_field(b"content-length", b"%d" % head.content_length)
+            head.block = b"%b%b%b%b" % (status_field(head.status), head.encoded(), length, _VIA)
+        return head.block
 
     def value(self, name: bytes) -> bytes:
         for field in self._head.fields:

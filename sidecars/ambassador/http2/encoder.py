@@ -91,16 +91,18 @@ def _first_indices() -> dict[bytes, int]:
 
 
 _NAMES: Final = _first_indices()
+_OCTETS: Final = [bytes([octet]) for octet in range(256)]
 _PAIRS: Final = {
     name + b"\0" + value: bytes([0x80 | index]) for index, (name, value) in enumerate(STATIC_TABLE, 1) if value
 }
+_OF_PAIRS: Final = frozenset({name for name, value in STATIC_TABLE if value})
 
 
 def encode_integer(value: int, prefix: int, pattern: int) -> bytes:
     """Return an integer with a prefix of so many bits, behind the bits of `pattern` (section 5.1)."""
     limit = (1 << prefix) - 1
     if value < limit:
-        return bytes([pattern | value])
+        return _OCTETS[pattern | value]
     octets = [pattern | limit]
     value -= limit
     while value >= 128:
@@ -116,7 +118,7 @@ def encode_field(name: bytes, value: bytes, *, never: bool = False) -> bytes:
     `never` is True for a field that no hop may index. A field of SECRET never may be indexed.
     """
     never = never or name in SECRET
-    if not never:
+    if not never and name in _OF_PAIRS:
         indexed = _PAIRS.get(name + b"\0" + value)
         if indexed is not None:
             return indexed
@@ -124,5 +126,5 @@ def encode_field(name: bytes, value: bytes, *, never: bool = False) -> bytes:
     index = _NAMES.get(name, 0)
     size = encode_integer(len(value), 7, 0)
     if index:
-        return b"%b%b%b" % (encode_integer(index, 4, pattern), size, value)
-    return b"%c%b%b%b%b" % (pattern, encode_integer(len(name), 7, 0), name, size, value)
+        return b"".join((encode_integer(index, 4, pattern), size, value))
+    return b"".join((_OCTETS[pattern], encode_integer(len(name), 7, 0), name, size, value))

@@ -7,6 +7,7 @@ when it came first, and its bytes for the next hop are there.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from sidecars.ambassador.http2.encoder import SECRET, encode_field
@@ -132,6 +133,13 @@ class Field:
         else:
             return _KINDS.get(name, REGULAR)
         return MALFORMED
+
+
+def encode_all(fields: Sequence[Field]) -> bytes:
+    """Return these fields, which are checked, in our encoding of HPACK. Most calls end with one."""
+    if len(fields) == 1:
+        return fields[0].encoded()
+    return b"".join([field.encoded() for field in fields])
 
 
 def trailer_problem(field: Field) -> str:

@@ -66,7 +66,6 @@ MAX_WINDOW: Final = 2**31 - 1  # section 6.9.1; also the largest id of a stream
 FIRST_WINDOW: Final = 65_535  # bytes, of a stream and of a connection, before anything is announced
 _HEAD: Final = 9  # bytes before each payload
 
-_pack_head: Final = struct.Struct(">BHBBL").pack
 _pack_32: Final = struct.Struct(">L").pack
 
 
@@ -178,7 +177,7 @@ def strip(payload: bytes, flags: int) -> bytes:
 
 def frame_head(length: int, kind: int, flags: int, stream_id: int) -> bytes:
     """Return the nine bytes in front of a payload."""
-    return _pack_head(length >> 16, length & 0xFFFF, kind, flags, stream_id)
+    return (length << 16 | kind << 8 | flags).to_bytes(5, "big") + stream_id.to_bytes(4, "big")
 
 
 def settings_frame(settings: list[tuple[int, int]]) -> bytes:

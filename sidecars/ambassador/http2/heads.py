@@ -32,6 +32,7 @@ from sidecars.ambassador.http2.fields import (
     REGULAR,
     TE,
     Field,
+    encode_all,
     is_dropped_trailer,
     trailer_problem,
 )
@@ -62,6 +63,7 @@ class RequestHead:
     - `content_length`: -1 without one.
     - `has_secret`: True if a field may carry a secret.
     - `size`: bytes as limits count them.
+    - `derived`: what the layer above has computed of it, once for all requests that share it.
     """
 
     __slots__ = (
@@ -70,6 +72,7 @@ class RequestHead:
         "authority",
         "content_length",
         "content_type",
+        "derived",
         "expect",
         "fields",
         "grpc_timeout",
@@ -96,13 +99,14 @@ class RequestHead:
         self.grpc_timeout: Field | None = None
         self.has_secret = False
         self.size: int = 0
+        self.derived: object = None
         self._encoded: bytes | None = None
         self._lines: bytes | None = None
 
     def encoded(self) -> bytes:
         """Return `fields` in our encoding of HPACK. Computed once."""
         if self._encoded is None:
-            self._encoded = b"".join([field.encoded() for field in self.fields])
+            self._encoded = encode_all(self.fields)
         return self._encoded
 
     def lines(self) -> bytes:
@@ -119,10 +123,11 @@ class RequestHead:
 class ResponseHead:
     """The checked head of a response, or of an interim one. Never changed, and maybe shared.
 
-    `fields` and `content_length` are as in RequestHead.
+    `fields` and `content_length` are as in RequestHead. `block` is the whole head as the layer above writes it; b""
+    until then.
     """
 
-    __slots__ = ("_encoded", "content_length", "content_type", "fields", "has_secret", "size", "status")
+    __slots__ = ("_encoded", "block", "content_length", "content_type", "fields", "has_secret", "size", "status")
 
     def __init__(self) -> None:
         self.status: int = 0
@@ -131,12 +136,13 @@ class ResponseHead:
         self.content_type = b""
         self.has_secret = False
         self.size: int = 0
+        self.block = b""
         self._encoded: bytes | None = None
 
     def encoded(self) -> bytes:
         """Return `fields` in our encoding of HPACK. Computed once."""
         if self._encoded is None:
-            self._encoded = b"".join([field.encoded() for field in self.fields])
+            self._encoded = encode_all(self.fields)
         return self._encoded
 
     def lines(self) -> list[bytes]:

@@ -276,7 +276,8 @@ class SendingHalf:
         if kind == ENDED_BY_US:
             stream.is_reset = True
         stream.is_sent = stream.is_received = True
-        if self.streams.pop(stream.id, None) is not None:
+        if stream.id in self.streams:
+            del self.streams[stream.id]
             self.closed.add(stream.id, kind)
         if self.is_client:
             self.release(stream)

@@ -156,20 +156,27 @@ class ClosedStreams:
     An id that has fallen out of it is forgotten: the peer's frames for it are late, and no error.
     """
 
-    __slots__ = ("_forgotten", "_kinds")
+    __slots__ = ("_forgotten", "_ids", "_kinds", "_next")
 
     def __init__(self) -> None:
         self._kinds: dict[int, int] = {}
-        self._forgotten = 0  # the highest id that has fallen out
+        self._ids: list[int] = []  # a ring of the same ids, in the order in which they ended
+        self._next: int = 0  # the place of the oldest one
+        self._forgotten: int = 0  # the highest id that has fallen out
 
     def add(self, stream_id: int, kind: int) -> None:
         """Remember that this stream has ended: ENDED_BY_PEER or ENDED_BY_US."""
-        kinds = self._kinds
-        kinds[stream_id] = kind
-        if len(kinds) > _REMEMBERED:
-            oldest = next(iter(kinds))
-            del kinds[oldest]
+        ids, kinds, at = self._ids, self._kinds, self._next
+        if len(ids) < _REMEMBERED:
+            ids.append(stream_id)
+        else:  # not the first one of the dict: to find it costs a step for each one that was deleted before
+            oldest = ids[at]
+            ids[at] = stream_id
+            self._next = at + 1 if at + 1 < _REMEMBERED else 0
+            if oldest in kinds:
+                del kinds[oldest]
             self._forgotten = max(self._forgotten, oldest)
+        kinds[stream_id] = kind
 
     def kind(self, stream_id: int) -> int:
         """Return how this stream ended, which is not open and not above the highest one: IDLE if it was skipped."""

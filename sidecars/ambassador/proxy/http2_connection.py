@@ -99,8 +99,8 @@ class Http2Connection(Http2Transport):
 
     def on_body(self, stream: Stream, pieces: Sequence[bytes], *, end: bool, trailers: Sequence[Field]) -> None:
         side = side_of(stream)
-        exchange = side.exchange
-        if exchange is None or exchange.over:
+        exchange = None if side is None else side.exchange
+        if side is None or exchange is None or exchange.over:
             return
         try:
             exchange.feed(pieces, trailers, done=end)
@@ -111,6 +111,8 @@ class Http2Connection(Http2Transport):
 
     def on_reset(self, stream: Stream, code: int, *, is_unprocessed: bool) -> None:  # noqa: ARG002 - the app has cancelled
         side = side_of(stream)
+        if side is None:
+            return
         exchange = side.exchange
         if exchange is not None and exchange.connection is not None and not exchange.connection.tells_unprocessed:
             self._discarded += 1
@@ -120,7 +122,9 @@ class Http2Connection(Http2Transport):
         self.forget(side)
 
     def on_malformed(self, stream: Stream, status: int, reason: str) -> None:
-        side_of(stream).reject(status, reason)
+        side = side_of(stream)
+        if side is not None:
+            side.reject(status, reason)
         self.core.reset(stream, PROTOCOL_ERROR)
 
     def on_finished(self, side: Http2Stream) -> None:

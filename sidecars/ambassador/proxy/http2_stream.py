@@ -22,7 +22,7 @@ from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.messages import Request, Response
 from sidecars.ambassador.http2.connection import Connection
 from sidecars.ambassador.http2.encoder import encode_field
-from sidecars.ambassador.http2.fields import Field
+from sidecars.ambassador.http2.fields import Field, encode_all
 from sidecars.ambassador.http2.frames import CANCEL, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR
 from sidecars.ambassador.http2.handler import ConnectionHandler
 from sidecars.ambassador.http2.streams import Stream
@@ -129,7 +129,7 @@ class Http2Stream(AppSide):
         if trailers:
             if body:
                 core.send_body(stream, (body,))
-            core.send_end(stream, b"".join([field.encoded() for field in trailers]))
+            core.send_end(stream, encode_all(trailers))
         elif body:
             core.send_body(stream, (body,), end=True)
 
@@ -155,7 +155,7 @@ class Http2Stream(AppSide):
                 self.exchange.resume_response()
 
     def end(self, request: Request, trailers: Sequence[Field], *, complete: bool) -> None:  # noqa: ARG002 - any request alike
-        self._carrier.core.send_end(self.stream, b"".join([field.encoded() for field in trailers]))
+        self._carrier.core.send_end(self.stream, encode_all(trailers))
 
     def reply(self, request: Request, cause: Cause, failures: Failures, *, complete: bool) -> None:  # noqa: ARG002 - any request alike
         upstream = self._carrier.upstream if self.exchange is None else self.exchange.upstream

@@ -184,7 +184,9 @@ class Http2Transport(StreamCarrier):
             self._note_memory()
 
     def on_writable(self, stream: Stream) -> None:
-        self._writable.append(side_of(stream))  # it goes on after the core's output, which it could change
+        side = side_of(stream)
+        if side is not None:
+            self._writable.append(side)  # it goes on after the core's output, which it could change
 
     def note_full(self, side: Http2Stream) -> None:
         self._writable.append(side)
@@ -297,6 +299,7 @@ class Http2Transport(StreamCarrier):
     def forget(self, side: Http2Stream) -> None:
         """Give the place of a stream, which is gone, to another one."""
         self.core.release(side.stream)
+        side.stream.user = None  # the two would be a circle, which only the garbage collection frees
         if side in self.sides:
             del self.sides[side]
             if not self.sides:
@@ -341,6 +344,6 @@ class Http2Transport(StreamCarrier):
             self.core.release(side.stream)
 
 
-def side_of(stream: Stream) -> Http2Stream:
-    """Return our object for a stream that was reported."""
-    return cast("Http2Stream", stream.user)
+def side_of(stream: Stream) -> Http2Stream | None:
+    """Return our object for a stream that was reported, or None if it is gone."""
+    return cast("Http2Stream | None", stream.user)

@@ -31,13 +31,16 @@ class RequestBody:
 
     def add(self, pieces: Sequence[bytes], trailers: Sequence[Field], *, done: bool) -> None:
         """Add pieces that have come. `done` is True if that was all of the body, which ends with these trailers."""
-        self.added = sum(map(len, pieces))
-        self.total += self.added
+        added = 0
+        for piece in pieces:
+            added += len(piece)
+        self.added = added
+        self.total += added
         if done:
             self.is_complete = True
             self.trailers = trailers
         if self.held is not None:
-            self.held += pieces
+            self.held.extend(pieces)
             self.size += self.added
             if self.size > SHARE:
                 counted, self._counted = self._counted, self.size

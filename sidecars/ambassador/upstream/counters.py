@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Final
 
-from sidecars.ambassador.balancing.endpoint import BOUNDS
+from sidecars.ambassador.balancing.endpoint import BOUNDS, interval_of
 from sidecars.ambassador.http.local_replies import ERROR_TYPES
 from sidecars.ambassador.http2.grpc import STATUS_NAMES
 
@@ -52,7 +51,7 @@ class Counters:
     def count_response(self, status: int, seconds: float) -> None:
         """Count a request that has ended with this status after this time."""
         self._codes[status] += 1
-        self.durations[bisect_left(BOUNDS, seconds)] += 1
+        self.durations[interval_of(seconds)] += 1
         self.seconds += seconds
 
     def note_exemplar(self, interval: int, trace_id: str, seconds: float, at: float) -> None:

@@ -99,7 +99,7 @@ class Upstream:
             settings.max_headers,
         )
         self.deadline_field = make_deadline_field(settings)
-        self.idempotent_methods = MethodPatterns(settings.grpc_idempotent or ())
+        self.idempotent_methods = MethodPatterns(settings.grpc_idempotent) if settings.grpc_idempotent else None
         self.preserves_host = settings.host == "preserve"
         self._token = (
             BearerToken(settings.token, variable(Settings, "token", settings.name)) if settings.token else None

@@ -101,10 +101,10 @@ def test_a_request_of_http2_keeps_its_fields_in_both_protocols() -> None:
         "x-one: 1",
         "cookie: b=2",
         "x-one: 2",
-        "authorization: Bearer x",
         "te: trailers",
         "content-length: 5",
         "via: 2.0 ambassador",
+        "authorization: Bearer x",
     ]
     assert "authorization" in never_indexed(block)
 
@@ -114,9 +114,32 @@ def test_header_edits_apply_to_http2_and_are_never_indexed() -> None:
     got = lines(one.head(b"orders"))
     assert got == ["GET /a HTTP/1.1", "Host: orders", "x-new: 2", "X-Key: secret", "Via: 2.0 ambassador"]
     block = one.block(b"http", b"orders")
-    assert decoded(block) == [*START, "x-new: 2", "x-key: secret", "via: 2.0 ambassador"]
+    assert decoded(block) == [*START, "x-new: 2", "via: 2.0 ambassador", "x-key: secret"]
     assert never_indexed(block) == ["x-key"]
     assert b"\r\nX-Key: secret\r\n" in one.lines()
+
+
+def test_requests_that_share_a_head_are_each_written_for_their_own_origin() -> None:
+    """Endpoints of an upstream may have several names; routes, signatures and edits change single requests."""
+    own = [(":method", "POST"), (":scheme", "http"), (":authority", "app"), (":path", "/a"), ("x-old", "1")]
+    head = check_request([Field(name.encode(), value.encode()) for name, value in [*own, ("content-length", "5")]])
+    for _ in range(3):  # the start of a block is kept from the first one on
+        for authority in ("orders-1", "orders-2", "orders-3", "orders-4", "orders-5", "x" * 600):
+            for scheme in ("http", "https"):
+                place = [":method: POST", f":scheme: {scheme}", f":authority: {authority}"]
+                one, routed, signed, edited = [Http2Request(head, edits, 5) for edits in (PLAIN, PLAIN, PLAIN, EDITS)]
+                routed.target = b"/b"
+                signed.announce(9)
+                found = [
+                    [text for text in decoded(each.block(scheme.encode(), authority.encode())) if text[:3] != "via"]
+                    for each in (one, routed, signed, edited)
+                ]
+                assert found == [
+                    [*place, ":path: /a", "x-old: 1", "content-length: 5"],
+                    [*place, ":path: /b", "x-old: 1", "content-length: 5"],
+                    [*place, ":path: /a", "x-old: 1", "content-length: 9"],
+                    [*place, ":path: /a", "content-length: 5", "x-key: secret"],
+                ]
 
 
 @pytest.mark.parametrize(

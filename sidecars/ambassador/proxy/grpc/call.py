@@ -60,7 +60,7 @@ class GrpcCall(Exchange):
         self.timeout: float = -1.0 if timeout is None else timeout  # seconds; below 0: it has no deadline
         if timeout is not None:
             self.deadline = self.started + timeout
-        if request.target in upstream.idempotent_methods:
+        if upstream.idempotent_methods is not None and request.target in upstream.idempotent_methods:
             request.idempotent = True
         if upstream.settings.max_stream_age is not None:
             self._age = upstream.settings.max_stream_age * (1.0 + _JITTER * (random.random() - 0.5))  # noqa: S311 - to spread
@@ -100,11 +100,12 @@ class GrpcCall(Exchange):
         """Begin another attempt and return True, or return False if the response is to be passed on."""
         upstream = self.upstream
         settings = upstream.settings
-        wanted = status in settings.grpc_retry_on.statuses and pushback != grpc.NEVER
+        if status not in settings.grpc_retry_on.statuses or pushback == grpc.NEVER:
+            return False
         hedge, cause = self.hedge, local_replies.unwanted_call_status(status)
-        if wanted and hedge is not None and hedge.take_over(endpoint, cause):
+        if hedge is not None and hedge.take_over(endpoint, cause):
             return True
-        if not wanted or not self.is_held() or self.is_copy or self.retries >= settings.retries:
+        if not self.is_held() or self.is_copy or self.retries >= settings.retries:
             return False
         tried = (*self.tried, endpoint)
         wait = pushback

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import random
 import time
-from bisect import bisect_left
 from typing import Final
 
-from sidecars.ambassador.balancing.endpoint import BOUNDS, Endpoint
+from sidecars.ambassador.balancing.endpoint import Endpoint, interval_of
 from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.messages import Request, Response
 from sidecars.ambassador.proxy.exchange import Exchange, monotonic
@@ -104,7 +103,7 @@ class ExchangeObserver(Observer):
         if context is not None and self._is_exported(ended):
             seconds = ended.seconds
             trace_id = context.trace_id.decode()
-            self._counters.note_exemplar(bisect_left(BOUNDS, seconds), trace_id, seconds, time.time())
+            self._counters.note_exemplar(interval_of(seconds), trace_id, seconds, time.time())
             if self._queue is not None:
                 self._queue.put(*exchange_spans.encode(ended, context, self._name, time.time_ns()))
         if self._fields is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.http2.connection import Connection
-from sidecars.ambassador.http2.fields import Field
+from sidecars.ambassador.http2.fields import Field, encode_all
 from sidecars.ambassador.http2.frames import CANCEL
 from sidecars.ambassador.http2.handler import ConnectionHandler
 from sidecars.ambassador.http2.streams import Stream
@@ -73,7 +73,7 @@ class EndpointStream(UpstreamSide):
         if trailers:
             if size:
                 core.send_body(stream, pieces)
-            core.send_end(stream, b"".join([field.encoded() for field in trailers]))
+            core.send_end(stream, encode_all(trailers))
         elif (size or done) and not core.send_body(stream, pieces, end=done) and not done:
             exchange = self.exchange
             if exchange is not None:
