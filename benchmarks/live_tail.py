@@ -23,9 +23,7 @@ from benchmarks.figures import Figure, conclude
 from benchmarks.javalogs import write_log
 
 MEGABYTES, ROUNDS = 100, 5
-LIMIT = (
-    1.05  # a ratio: encoding and searching may take 2 % of what the process takes, and 1 % of a core; the rest is noise
-)
+LIMIT = 1.05  # a ratio: encoding and searching may take 2 % of what the process takes; the rest is noise
 CASES = ("off", "nobody", "four", "four that search")
 _QUERIES = {"four": {}, "four that search": {"match": "no line has this"}}
 _TICK = os.sysconf("SC_CLK_TCK")

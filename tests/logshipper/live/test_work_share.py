@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecars.logshipper.live import work_share
-from sidecars.logshipper.live.work_share import WorkShare
+from sidecars.logshipper.live.work_share import EarnedTime, WorkShare
 
 
 class Clocks:
@@ -51,3 +51,35 @@ def test_over_any_time_no_more_than_the_share_is_worked_but_for_the_last_work(st
             clocks.worked += work
             share.goes_on()
         assert clocks.worked <= 0.2 + 0.1 * clocks.now + 0.5 + 1e-6
+
+
+class Process:
+    """A process whose work and time the test sets."""
+
+    def __init__(self) -> None:
+        self.worked = self.now = 0.0
+        self.earned = EarnedTime(lambda: self.worked, lambda: self.now)
+
+    def passes(self, seconds: float, work: float = 0.0, calls: int = 1) -> float:
+        """Let time pass in so many steps, each with its part of the work. Return what is earned in it."""
+        before = self.earned()
+        for _ in range(calls):
+            self.now += seconds / calls
+            self.worked += work / calls
+            self.earned()
+        return self.earned() - before
+
+
+def test_half_of_the_time_is_earned_by_a_process_that_does_nothing() -> None:
+    assert Process().passes(10.0) == 5.0
+
+
+def test_a_process_that_has_much_to_do_earns_its_own_work_alone_however_long_it_waits_for_a_processor() -> None:
+    for calls in (1, 10, 1000):
+        assert round(Process().passes(10.0, 1.0, calls), 6) == 1.0
+
+
+def test_what_is_earned_never_becomes_less() -> None:
+    process = Process()
+    found = [process.passes(seconds, work) for seconds, work in [(0.05, 0.0), (0.04, 0.04), (0.02, 0.0), (0.3, 0.001)]]
+    assert all(one >= 0 for one in found)
