@@ -45,9 +45,9 @@ class Cell:
         if uptime != self._noted_at:
             falls = bool(self.past) and _total(buckets) < _total(self.past[-1][1])
             then, old = self._note(uptime, buckets, falls=falls)
-            self._latest = _grown(buckets, self.past[0][1], of)
+            self._latest = _quantile_since(buckets, self.past[0][1], of)
             if uptime > then:
-                self.line.append(_grown(buckets, old, of) or 0.0)
+                self.line.append(_quantile_since(buckets, old, of) or 0.0)
         return self._latest
 
     def _note(self, uptime: float, value: Any, *, falls: bool) -> tuple[float, Any]:
@@ -94,6 +94,6 @@ def _total(buckets: Buckets) -> float:
     return buckets[-1][1] if buckets else 0.0
 
 
-def _grown(buckets: Buckets, old: Buckets, of: float) -> float | None:
+def _quantile_since(buckets: Buckets, old: Buckets, of: float) -> float | None:
     before = dict(old)
     return values.quantile([(bound, total - before.get(bound, 0.0)) for bound, total in buckets], of)

@@ -10,7 +10,8 @@
                        |     |                         (request_writer) and reads responses
                        |     +-- http2                 connections of HTTP/2, each with many exchanges
                        +-- write_round         lets each connection of HTTP/2 write once for what one read has brought
-                       +-- upstream_side       what an exchange and such a connection know of each other
+                       +-- upstream_side       what an exchange and such a connection know of each other, and the parts
+                       |                       that an exchange may have (ARCHITECTURE.md: kinds and parts)
                        +-- buffer_memory       the budget of buffered bytes, which all upstreams share
                        +-- retry_budget        how many retries the traffic may have
                        +-- counters, access_log        totals, and a line for each request

@@ -17,7 +17,7 @@ _GONE = 0xFFFFFFFF  # no process runs for this worker
 
 
 class Shares:
-    """The table. The supervisor creates it and passes its descriptor to the workers."""
+    """The table of these numbers. The supervisor creates it and passes its descriptor to the workers."""
 
     def __init__(self, descriptor: int, workers: int) -> None:
         self.descriptor = descriptor

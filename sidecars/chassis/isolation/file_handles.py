@@ -1,6 +1,6 @@
 """Handles of files: they tell a file from a later one that has the same inode number.
 
-An inode number is free again when its file is deleted, and ext4 gives it to the next file at once. What differs:
+An inode number is free again when its file is deleted, and ext4 gives it to the next file at once. These differ:
 
 | identity | from | where |
 |---|---|---|

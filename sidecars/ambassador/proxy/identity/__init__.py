@@ -10,6 +10,6 @@
                                                             └── chunk_signatures: a body that streams, in signed chunks
 
 An exchange knows an `Identity` (`upstream.upstream_side`) and asks it three times: before an attempt (are there
-credentials, is the body there?), when the request is written, and when the response's status has come. Read
-`keeper` first. A process without AUTH loads none of these modules.
+credentials, is the body there?), when the request is written, and when the response's status has come. Read `keeper`
+first, then `kept_identity`, the common part of both identities. A process without AUTH loads none of these modules.
 """

@@ -28,9 +28,10 @@ from sidecars.ambassador.proxy.exchange import Exchange
 from sidecars.ambassador.proxy.identity import repeats
 from sidecars.ambassador.proxy.identity.chunk_signatures import CHUNK, ChunkSigningSide, encoded_length
 from sidecars.ambassador.proxy.identity.keeper import Keeper
+from sidecars.ambassador.proxy.identity.kept_identity import KeptIdentity
 from sidecars.ambassador.proxy.identity.request_signature import CHUNKS, EMPTY_BODY, UNSIGNED, Signer
 from sidecars.ambassador.proxy.request_body import RequestBody
-from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter, Identity, UpstreamSide
+from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter, UpstreamSide
 from sidecars.chassis.identity import service_clock
 from sidecars.chassis.identity.aws_signature import AwsKeys, Scope
 from sidecars.chassis.identity.clock_skew import REFUSALS, ClockSkew
@@ -59,14 +60,13 @@ SIGNED_ALREADY: Final = Cause(
 )
 
 
-class AwsIdentity(Identity):
+class AwsIdentity(KeptIdentity):
     """The identity of one upstream, which owns it."""
 
     def __init__(self, upstream: str, keeper: Keeper, scope: Scope, payload: str) -> None:
         """`upstream`: its name, for the log. `payload`: AUTH_AWS_PAYLOAD."""
-        super().__init__()
+        super().__init__(keeper)
         self._upstream = upstream
-        self.keeper = keeper
         self._scope = scope
         self._streams: bool = scope.service.startswith("s3")
         self._has_hash_field: bool = scope.service.startswith(_HASH_IS_A_FIELD)
@@ -84,13 +84,7 @@ class AwsIdentity(Identity):
         body = exchange.body
         if body is not None and not self._may_send(exchange, body):
             return False
-        now = monotonic()
-        if now < self.keeper.ends:
-            return True
-        refusal = self.keeper.wait(exchange, exchange.begin_after_wait, now)
-        if refusal is not None:
-            exchange.give_up(refusal)
-        return False
+        return self.has_credentials(exchange)
 
     def _may_send(self, exchange: Exchange, body: RequestBody) -> bool:
         """Return True if enough of the body has come. Else the exchange waits for more, or has ended."""
@@ -210,9 +204,3 @@ class AwsIdentity(Identity):
                 seconds=round(ahead),
             )
         return is_other
-
-    def tick(self, now: float) -> None:
-        self.keeper.tick(now)
-
-    def close(self) -> None:
-        self.keeper.close()

@@ -13,30 +13,18 @@ from typing import Final
 from sidecars.ambassador.http.messages import Response
 from sidecars.ambassador.proxy.exchange import Exchange
 from sidecars.ambassador.proxy.identity import repeats
-from sidecars.ambassador.proxy.identity.keeper import Keeper
-from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter, Identity, UpstreamSide
+from sidecars.ambassador.proxy.identity.kept_identity import KeptIdentity
+from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter, UpstreamSide
 
 monotonic: Final = time.monotonic
 
 
-class TokenIdentity(Identity):
+class TokenIdentity(KeptIdentity):
     """The identity of one upstream, which owns it."""
-
-    def __init__(self, keeper: Keeper) -> None:
-        super().__init__()
-        self.keeper = keeper
 
     def admits(self, exchange: ConnectionWaiter) -> bool:
         assert isinstance(exchange, Exchange)  # noqa: S101 - there is no other one
-        if exchange.over:
-            return False
-        now = monotonic()
-        if now < self.keeper.ends:
-            return True
-        refusal = self.keeper.wait(exchange, exchange.begin_after_wait, now)
-        if refusal is not None:
-            exchange.give_up(refusal)
-        return False
+        return not exchange.over and self.has_credentials(exchange)
 
     def carry(self, _exchange: ConnectionWaiter, connection: UpstreamSide, _authority: bytes) -> UpstreamSide:
         current = self.keeper.current
@@ -56,9 +44,3 @@ class TokenIdentity(Identity):
         if not keeper.is_fetching or keeper.wait(exchange, exchange.begin_attempt, monotonic()) is not None:
             exchange.upstream.loop.call_soon(exchange.begin_attempt)
         return True
-
-    def tick(self, now: float) -> None:
-        self.keeper.tick(now)
-
-    def close(self) -> None:
-        self.keeper.close()
