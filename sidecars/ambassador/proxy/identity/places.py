@@ -96,7 +96,7 @@ def _aws_source(settings: Settings, upstream: Upstream) -> Source:
         static = StaticSource(name, own.auth_username, own.auth_password, own.auth_session_token)
     needs_tls = settings.aws_role_arn is not None or settings.aws_container_credentials_full_uri is not None
     _, region = auth_checks.aws_scope(settings, own)
-    username, password = (variable(Settings, name, own.name) for name in ("auth_username", "auth_password"))
+    username, password = [variable(Settings, name, own.name) for name in ("auth_username", "auth_password")]
     return aws_sources.choose(
         settings,
         static,
