@@ -49,7 +49,7 @@ EXEMPT: dict[str, tuple[str, str]] = {
     "chassis/identity/answers.py": ("file_io.read_text", OPERATORS),
     "chassis/identity/google_federation.py": ("file_io.read_text", OPERATORS),
     "chassis/identity/local_keys.py": ("file_io.read_text", OPERATORS),
-    "chassis/identity/oauth_client.py": ("file_io.read_text", OPERATORS),
+    "chassis/identity/oauth/oauth_client.py": ("file_io.read_text", OPERATORS),
     "chassis/isolation/beneath.py": (
         "os.open, os.scandir",
         "it is the way: a root's own path, and one component at a time",

@@ -24,7 +24,7 @@ MAY_REVEAL = {
     "sidecars/chassis/http/proxy/proxies.py": "the user and the password of a proxy, in Proxy-Authorization",
     "sidecars/chassis/identity/aws_sources.py": "the keys of a signature, and the token for a container's",
     "sidecars/chassis/identity/google_federation.py": "the path of a token endpoint",
-    "sidecars/chassis/identity/oauth_client.py": "the path of a token endpoint",
+    "sidecars/chassis/identity/oauth/oauth_client.py": "the path of a token endpoint",
     "sidecars/chassis/identity/token_places.py": "the audience of a client's proof, and a client's secret",
     "sidecars/chassis/identity/token_sources.py": "the path of a token endpoint",
     "sidecars/logshipper/live/tail_server.py": "the comparison with the token of a client of the live tail",

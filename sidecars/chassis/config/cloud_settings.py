@@ -179,7 +179,7 @@ class CloudSettings(AwsSettings, TokenServiceSettings):
 # -- a client of OAuth 2.0 -----------------------------------------------------------------------------------------
 
 BASIC, POST, PRIVATE_KEY = "basic", "post", "private_key_jwt"
-"""How a client proves to a token endpoint who it is: `identity.oauth_client` has them."""
+"""How a client proves to a token endpoint who it is: `identity.oauth.oauth_client` has them."""
 
 
 def oauth_client(prefix: str) -> Any:

@@ -11,7 +11,7 @@
   that are here already, in settings and files.
 - `token_places`: the source of tokens by the settings. `token_sources`: the services of Google and Azure.
   `access_tokens`: what they answer. Pure. `google_federation`: a token of Google for one of another place.
-- `oauth_client`: a token endpoint, and what proves to it which client asks. `private_key`: signs for it.
+- `oauth`: a token endpoint, and what proves to it which client asks.
 - `service`: asks one of these services. `service_clock`: its time. Pure. `clock_skew`: the time of
   signatures, if this one is refused. Pure. `answers`: the exception of all, and what a header field can carry.
 - `xml_elements`: single elements of short XML documents. Pure.

@@ -20,7 +20,7 @@ from sidecars.chassis.identity.access_tokens import TokenSource
 from sidecars.chassis.identity.service import TOKEN_TIMEOUT, ProxyFor, Service
 
 if TYPE_CHECKING:
-    from sidecars.chassis.identity.oauth_client import Proof
+    from sidecars.chassis.identity.oauth.oauth_client import Proof
 
 Tls = Callable[[], ReloadingContext]
 """Makes what connections of TLS to these services are made with."""
@@ -67,14 +67,14 @@ def azure(settings: TokenServiceSettings, scope: str, tls: Tls, proxy_for: Proxy
 
 def oauth2(client: OAuthClient, tls: Tls, proxy_for: ProxyFor) -> TokenSource:
     """Return the source of a token endpoint's tokens."""
-    from sidecars.chassis.identity.oauth_client import ClientCredentials  # noqa: PLC0415 - of this kind alone
+    from sidecars.chassis.identity.oauth.oauth_client import ClientCredentials  # noqa: PLC0415 - of this kind alone
 
     name = client.named("token_url")
     return ClientCredentials(_service(client.token_url, tls, proxy_for), name, _proof(client), client.more)
 
 
 def _proof(client: OAuthClient) -> Proof:
-    from sidecars.chassis.identity.oauth_client import ClientKey, ClientSecret  # noqa: PLC0415 - of this kind alone
+    from sidecars.chassis.identity.oauth.oauth_client import ClientKey, ClientSecret  # noqa: PLC0415 - of this kind alone
 
     if client.method == PRIVATE_KEY and client.key is not None:
         url = client.token_url

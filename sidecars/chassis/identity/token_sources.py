@@ -7,7 +7,7 @@
 | azure | Entra ID, if AZURE_FEDERATED_TOKEN_FILE is set (workload identity) | POST of the Pod's token as an assertion |
 | azure | App Service, if IDENTITY_ENDPOINT is set | GET with X-IDENTITY-HEADER |
 | azure | metadata service of the node (managed identity), else | GET /metadata/identity/oauth2/token |
-| oauth2 | a token endpoint (client credentials) | `oauth_client` has it |
+| oauth2 | a token endpoint (client credentials) | `oauth` has it |
 
 `google_federation` has the exchange of another place's token for one of Google.
 

@@ -33,8 +33,8 @@ from sidecars.chassis.http.tls import client_context
 from sidecars.chassis.identity import token_places
 from sidecars.chassis.identity.access_tokens import ASSERTION
 from sidecars.chassis.identity.answers import NoCredentials
-from sidecars.chassis.identity.oauth_client import ClientKey
-from sidecars.chassis.identity.private_key import PrivateKey, UnusableKey, two_numbers
+from sidecars.chassis.identity.oauth.oauth_client import ClientKey
+from sidecars.chassis.identity.oauth.private_key import PrivateKey, UnusableKey, two_numbers
 from sidecars.chassis.identity.service import Service, directly
 from sidecars.chassis.identity.token_places import OAuthClient
 

@@ -99,7 +99,7 @@ class ClientKey:
         return is_other
 
     def _assertion(self, now: int) -> str:
-        from sidecars.chassis.identity import private_key  # noqa: PLC0415 - few have a key
+        from sidecars.chassis.identity.oauth import private_key  # noqa: PLC0415 - few have a key
 
         try:
             key = private_key.PrivateKey(file_io.read_text(str(self._file)).encode())
