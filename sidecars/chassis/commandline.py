@@ -45,7 +45,7 @@ def job(cls: type[S], run: Callable[[S], None], memory: Callable[[S], MemoryLedg
     def work() -> None:
         lifecycle.run_job(lambda: run(_load_settings(cls, os.environ)))
 
-    return lifecycle.exit_now(lifecycle.exit_code_of(lambda: _with_packages(cls, work)))
+    return lifecycle.exit_now(lifecycle.exit_code_of(lambda: with_packages(cls, work)))
 
 
 def service(
@@ -66,7 +66,7 @@ def service(
 
         lifecycle.run_service(lambda context: run(settings, context), settings.drain_timeout, uvloop.new_event_loop)
 
-    return lifecycle.exit_now(lifecycle.exit_code_of(lambda: _with_packages(cls, serve)))
+    return lifecycle.exit_now(lifecycle.exit_code_of(lambda: with_packages(cls, serve)))
 
 
 def job_or_service(
@@ -94,10 +94,10 @@ def job_or_service(
         else:
             work(settings)
 
-    return lifecycle.exit_now(lifecycle.exit_code_of(lambda: _with_packages(cls, lambda: lifecycle.run_job(run))))
+    return lifecycle.exit_now(lifecycle.exit_code_of(lambda: with_packages(cls, lambda: lifecycle.run_job(run))))
 
 
-def _with_packages(cls: type[Settings], work: Callable[[], R]) -> R:
+def with_packages(cls: type[Settings], work: Callable[[], R]) -> R:
     """Return the result of the work. Raises Unavailable if a package that the sidecar's extra installs is missing."""
     try:
         return work()
@@ -185,8 +185,8 @@ def _run_arguments(
             print(help_text(cls))
         case ["--check"]:
             try:
-                settings = _with_packages(cls, lambda: load(cls, environ))
-                ledger = _with_packages(cls, lambda: memory(settings)) if memory else None
+                settings = with_packages(cls, lambda: load(cls, environ))
+                ledger = with_packages(cls, lambda: memory(settings)) if memory else None
             except SettingsError as error:
                 print(error, file=sys.stderr)
                 return lifecycle.BadSettings.exit_code

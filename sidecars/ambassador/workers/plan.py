@@ -13,11 +13,12 @@ class WorkerPlan:
 
     number: int
     control: int  # descriptor of the connection on which the worker reports
+    farewell: int  # descriptor of the pipe for the failure that the worker ends with
     counts: int  # descriptor of the table with the number of connections of each worker (`shares`)
     listeners: Mapping[str, list[int]]  # descriptors of listening sockets, by the names of the ports
 
     def __str__(self) -> str:
-        return json.dumps([self.number, self.control, self.counts, self.listeners])
+        return json.dumps([self.number, self.control, self.farewell, self.counts, self.listeners])
 
     @classmethod
     def parse(cls, text: str) -> WorkerPlan:

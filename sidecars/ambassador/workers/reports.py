@@ -17,7 +17,10 @@ from prometheus_client.core import Exemplar, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from sidecars.chassis.runtime.lifecycle import Failure
+
 MAX_SIZE = 16 * 1024 * 1024  # bytes of one report
+LISTENER = "listener"  # the part whose latch a data path holds until it listens
 
 _CUMULATIVE = frozenset({"counter", "histogram"})
 # How each gauge of the workers is merged.
@@ -82,6 +85,11 @@ class Report:
     status: dict[str, Any] = field(default_factory=dict)
     families: dict[str, Family] = field(default_factory=dict)
 
+    @property
+    def is_listening(self) -> bool:
+        """True if the worker has started well: all that can fail at a start is behind it."""
+        return bool(self.status) and not any(reason.startswith(LISTENER) for reason in self.not_ready)
+
 
 def encode(not_ready: Sequence[str], not_alive: Sequence[str], status: Mapping[str, Any], registry: Collector) -> bytes:
     """Return a report as it is sent, with a line feed at its end."""
@@ -106,6 +114,21 @@ def decode(line: bytes) -> Report:
         for name, kind, words, samples in raw["families"]
     }
     return Report(raw["not_ready"], raw["not_alive"], raw["status"], families)
+
+
+def encode_failure(failure: Failure) -> bytes:
+    """Return what a worker says at its end about the failure that it ends with."""
+    return json.dumps([failure.exit_code, failure.code, failure.reason]).encode()
+
+
+def decode_failure(text: bytes) -> Failure | None:
+    """Return that failure; None if the worker has not said any."""
+    if not text:
+        return None
+    exit_code, code, reason = json.loads(text)
+    failure = Failure(reason, code="defect")
+    failure.exit_code, failure.code = exit_code, code
+    return failure
 
 
 def _sample(one: Sample) -> list[Any]:

@@ -11,6 +11,8 @@ States of a worker:
     from       event                                     to
     starting   its first report                          running: the ambassador is ready
     starting   no process can be started                 pausing
+    starting   it ends with a failure, and no worker     ended, and the ambassador with it: the same sentence and exit
+               has started well before                   code as with one worker
     running    no report for 5 s                         running, but the ambassador is not alive
     any        its process ends                          pausing: the ambassador is not ready
     pausing    the pause is over (0 s, then 0.1 to 10 s) starting
@@ -42,7 +44,7 @@ from sidecars.chassis import admin_server
 from sidecars.chassis.accept.listen import bind
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.runtime import descriptors, logs
-from sidecars.chassis.runtime.lifecycle import ServiceContext
+from sidecars.chassis.runtime.lifecycle import Failure, ServiceContext
 
 if TYPE_CHECKING:
     from sidecars.chassis.page.picture import Picture
@@ -53,6 +55,7 @@ _STUCK_AFTER = 5.0  # seconds without a report
 _FIRST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 10.0  # seconds
 _STEADY = 10.0  # seconds; a worker that ran longer is restarted without a pause
+_LONGEST_FAREWELL = 65536  # bytes, as many as a pipe takes
 _KILL_AFTER = 0.5  # seconds from the last signal to the kill
 
 Listeners = dict[str, list[socket.socket]]
@@ -101,6 +104,7 @@ class Fleet(Collector):
         self._listeners: Listeners = {}
         self._shares = Shares.create(settings.workers)
         self._own = admin_server.registry()
+        self._has_started = False  # True once a worker has started well
         self._ended: dict[str, Family] = {}  # the counters and histograms of workers that have ended
         self._context = context
 
@@ -127,15 +131,20 @@ class Fleet(Collector):
                 each.close()
 
     async def keep_running(self, worker: Worker) -> None:
-        """Run the worker, again and again, until the context stops and the worker has ended."""
+        """Run the worker, again and again, until the context stops and the worker has ended.
+
+        Raises the Failure of its first start.
+        """
         pause = 0.0
         while True:
             began = time.monotonic()
-            code = await self._run_if_possible(worker)
+            code, failure = await self._run_if_possible(worker)
             reports.add_up(self._ended, worker.note_end().families.values())
             self._shares.leave(worker.number)
             if self._context.stopping.is_set():
                 return
+            if failure is not None and not self._has_started:
+                raise failure  # it is in the settings, the files or the system: the next worker would have it, too
             lived = time.monotonic() - began
             pause = 0.0 if lived > _STEADY else min(_LONGEST_PAUSE, max(_FIRST_PAUSE, 2 * pause))
             log.error(
@@ -144,14 +153,15 @@ class Fleet(Collector):
                 worker=worker.number,
                 exit_code=code,
                 after=f"{pause:g}s",
+                **({"reason": failure.reason} if failure is not None else {}),
             )
             worker.restarts += 1
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._context.stopping.wait(), pause)
                 return
 
-    async def _run_if_possible(self, worker: Worker) -> int | None:
-        """Run the worker and return its exit code, or None if no process can be started at present."""
+    async def _run_if_possible(self, worker: Worker) -> tuple[int | None, Failure | None]:
+        """Run the worker and return its exit code, or None if no process can be started at present; and its failure."""
         try:
             return await self._run(worker)
         except OSError as error:
@@ -159,36 +169,49 @@ class Fleet(Collector):
                 "a worker cannot be started", code="worker-not-started", worker=worker.number, reason=error.strerror
             )
             descriptors.count_exhaustion(error)
-            return None
+            return None, None
 
-    async def _run(self, worker: Worker) -> int:
-        """Start the worker, read its reports, and return its exit code (or, negative, the signal that ended it)."""
+    async def _run(self, worker: Worker) -> tuple[int, Failure | None]:
+        """Start the worker, read its reports, and return its exit code (or, negative, the signal that ended it).
+
+        The second result is the failure that it has ended with, if it has said one.
+        """
         ours, theirs = socket.socketpair()
+        said, farewell = os.pipe()
+        os.set_blocking(said, False)
         listening = {name: [each.fileno() for each in sockets] for name, sockets in self._listeners.items()}
         counts = self._shares.descriptor
-        plan = WorkerPlan(worker.number, theirs.fileno(), counts, listening)
+        plan = WorkerPlan(worker.number, theirs.fileno(), farewell, counts, listening)
         isolated = ["-I"] if sys.flags.isolated else []
-        with theirs, contextlib.ExitStack() as stack:
-            stack.callback(ours.close)
-            worker.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *isolated, "-m", "sidecars.ambassador.workers.worker", str(plan)),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), counts, *(number for numbers in listening.values() for number in numbers)),
-            )
-            stack.pop_all()  # from here on it is the stream's
-        log.info("a worker runs", worker=worker.number, pid=worker.process.pid)
-        if self._context.stopping.is_set():
-            worker.send_signal(signal.SIGTERM)  # it was started after the other workers got their signal
+        inherited = (theirs.fileno(), farewell, counts, *(each for numbers in listening.values() for each in numbers))
+        with os.fdopen(said, "rb", 0) as last_words:
+            with theirs, os.fdopen(farewell, "wb", 0), contextlib.ExitStack() as stack:
+                stack.callback(ours.close)
+                worker.process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, *isolated, "-m", "sidecars.ambassador.workers.worker", str(plan)),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=inherited,
+                )
+                stack.pop_all()  # from here on it is the stream's
+            log.info("a worker runs", worker=worker.number, pid=worker.process.pid)
+            if self._context.stopping.is_set():
+                worker.send_signal(signal.SIGTERM)  # it was started after the other workers got their signal
+            await self._read_reports(worker, ours)
+            code = await worker.process.wait()
+            return code, reports.decode_failure(last_words.read(_LONGEST_FAREWELL) or b"")
+
+    async def _read_reports(self, worker: Worker, ours: socket.socket) -> None:
+        """Take the reports of a worker until its connection ends."""
         reader, writer = await asyncio.open_connection(sock=ours, limit=reports.MAX_SIZE)
         try:
             while line := await reader.readline():
                 if line.endswith(b"\n"):
                     worker.accept_report(reports.decode(line))
+                    self._has_started = self._has_started or worker.report.is_listening
         except ConnectionError:
             pass  # it was killed with something of ours unread
         finally:
             writer.close()
-        return await worker.process.wait()
 
 
 async def supervise(settings: Settings, context: ServiceContext, picture: Callable[[], Picture]) -> None:
@@ -231,4 +254,6 @@ async def _end(fleet: Fleet, keeping: list[asyncio.Task[None]]) -> None:
                 os.kill(worker.process.pid, signal.SIGKILL)
     fleet.close()
     for task in keeping:
+        if task.done() and not task.cancelled():
+            task.exception()  # that of another worker, with the same sentence, is not told again
         task.cancel()

@@ -1,8 +1,8 @@
 """A worker: one of several data paths, `python -m sidecars.ambassador.workers.worker`. Only the supervisor starts it.
 
 It inherits the listening sockets that the supervisor has bound, the table of connections (`shares`), and a connection
-on which it reports twice a second. If
-that connection ends, the supervisor is gone, and the worker drains as after SIGTERM.
+on which it reports twice a second. If that connection ends, the supervisor is gone, and the worker drains as after
+SIGTERM. A failure that it ends with goes to the supervisor, which logs it: once, however many workers have it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,16 @@ def main(raw: str) -> int:
             lambda context: work(settings, context, plan), settings.drain_timeout, uvloop.new_event_loop
         )
 
-    return lifecycle.exit_code_of(serve)
+    failure = lifecycle.outcome_of(lambda: commandline.with_packages(Settings, serve))
+    if failure is None:
+        return 0
+    from sidecars.ambassador.workers import reports  # noqa: PLC0415 - loaded already, unless the start has failed
+
+    try:
+        os.write(plan.farewell, reports.encode_failure(failure))
+    except OSError:  # the supervisor is gone
+        log.error(failure.reason, code=failure.code, exit_code=failure.exit_code)
+    return failure.exit_code
 
 
 if __name__ == "__main__":

@@ -251,6 +251,16 @@ def exit_code_of(work: Callable[[], object], termination_log: str = TERMINATION_
     The message of an earlier run is removed first: a later SIGKILL, which writes none, would be shown with it.
     """
     write_termination_message("", termination_log)
+    failure = outcome_of(work)
+    if failure is None:
+        return 0
+    log.error(failure.reason, code=failure.code, exit_code=failure.exit_code)
+    write_termination_message(failure.termination_message, termination_log)
+    return failure.exit_code
+
+
+def outcome_of(work: Callable[[], object]) -> Failure | None:
+    """Do the work and return the failure that it ended with, None if it is done. A defect is logged with its place."""
     try:
         work()
     except Exception as error:  # noqa: BLE001 - the outermost edge: every error becomes an exit code here
@@ -258,10 +268,8 @@ def exit_code_of(work: Callable[[], object], termination_log: str = TERMINATION_
         if failure is None:
             log.defect("a defect: please report the traceback", error)
             failure = Failure(f"a defect: {type(error).__name__}: {error}", code="defect")
-        log.error(failure.reason, code=failure.code, exit_code=failure.exit_code)
-        write_termination_message(failure.termination_message, termination_log)
-        return failure.exit_code
-    return 0
+        return failure
+    return None
 
 
 def exit_now(exit_code: int) -> NoReturn:

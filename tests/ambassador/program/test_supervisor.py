@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 
 from sidecars.chassis.accept.listen import _has_ipv6
 from tests.ambassador.loads import sigterm_under_load
@@ -220,6 +222,77 @@ def test_a_port_in_use_is_an_error_for_workers_too(start: Start) -> None:
             AMBASSADOR_WORKERS="2",
         )
         assert program.wait() == 69
+
+
+def start_with_fault(start: Start, fault: str, workers: str, folder: Path) -> tuple[int, list[dict[str, Any]]]:
+    """Start an ambassador that cannot start; return its exit code and the errors that it logs."""
+    bad, ca = folder / "bad.pem", folder / "ca.pem"
+    bad.write_text("no certificate")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(ca))
+    authority.issue_cert("me").cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+    trustme.CA().issue_cert("me").private_key_pem.write_to_path(str(folder / "key.pem"))
+    settings = {
+        "an unreadable authority": {"TLS_CA": str(folder / "none.pem")},
+        "a file that is none": {"TLS_CA": str(bad)},
+        "a key of another certificate": {"TLS_CERT": str(folder / "cert.pem"), "TLS_KEY": str(folder / "key.pem")},
+        "an authority of the proxy": {"PROXY": "https://10.0.0.9:3128", "PROXY_CA": str(bad)},
+        "an authority of the collector": {
+            "TRACES": "on",
+            "TRACES_ENDPOINT": "https://10.0.0.9:4318",
+            "TRACES_CA": str(bad),
+        },
+        "a file of a setting": {"TOKEN_FILE": str(folder / "none")},
+    }[fault]
+    program = start(
+        "ambassador",
+        AMBASSADOR_UPSTREAM="https://10.0.0.1",
+        AMBASSADOR_LISTEN="127.0.0.1:0",
+        AMBASSADOR_ADMIN_LISTEN="off",
+        AMBASSADOR_WORKERS=workers,
+        **{f"AMBASSADOR_{name}": value for name, value in settings.items()},
+    )
+    code = program.wait()
+    return code, [
+        {key: value for key, value in line.items() if key in ("message", "code", "exit_code")}
+        for line in map(json.loads, program.stderr.splitlines())
+        if line["level"] in ("error", "critical")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "exit_code"),
+    [
+        ("an unreadable authority", 74),
+        ("a file that is none", 74),
+        ("a key of another certificate", 74),
+        ("an authority of the proxy", 74),
+        ("an authority of the collector", 74),
+        ("a file of a setting", 78),
+    ],
+)
+def test_a_fault_at_the_start_ends_any_number_of_workers_with_the_same_sentence_and_exit_code(
+    start: Start, tmp_path: Path, fault: str, exit_code: int
+) -> None:
+    alone, said = start_with_fault(start, fault, "1", tmp_path)
+    assert (alone, len(said)) == (exit_code, 1)
+    assert start_with_fault(start, fault, "3", tmp_path) == (alone, said)
+
+
+def test_a_fault_that_comes_after_a_good_start_ends_no_ambassador(start: Start, tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(ca))
+    with backends(answering()) as (backend,):
+        upstream = f"http://127.0.0.1:{backend.port},https://127.0.0.1:{free_port()}"
+        ambassador = Ambassador(start, upstream, WORKERS="2", TLS_CA=str(ca))
+        first, second = pids(ambassador)
+        ca.write_text("no certificate")
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: str(ca) in ambassador.program.stderr, "the reason why it does not start again")
+        assert not is_ready(ambassador)
+        assert is_alive(second)
+        trustme.CA().cert_pem.write_to_path(str(ca))
+        wait_until(lambda: is_ready(ambassador), "ready again")
 
 
 @pytest.mark.parametrize("count", ["0", "65", "many"])

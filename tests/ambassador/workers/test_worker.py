@@ -36,7 +36,7 @@ async def test_a_worker_drains_when_its_supervisor_is_gone_whether_its_reports_w
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setblocking(False)
     shares = Shares.create(1)
-    plan = WorkerPlan(1, theirs.detach(), shares.descriptor, {"default": [listening.detach()]})
+    plan = WorkerPlan(1, theirs.detach(), -1, shares.descriptor, {"default": [listening.detach()]})
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(PATIENCE):
         running = loop.create_task(worker.work(settings, context, plan))
