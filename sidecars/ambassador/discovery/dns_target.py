@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.config.target_types import PORTS, Target
@@ -111,6 +112,35 @@ class LookupFailed(Exception):
     def __init__(self, reason: str, *, definite: bool = False) -> None:
         super().__init__(reason)
         self.definite = definite
+
+
+class AddressWaiter(Protocol):
+    """A request or a connection of the app that waits for the first answer of DNS."""
+
+    @property
+    def over(self) -> bool:
+        """True if nobody awaits it any more."""
+
+
+class AddressWaiters:
+    """Those that wait for the first address of an upstream, which owns it."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[AddressWaiter, Callable[[], object]]] = []
+
+    def admit(self, waiter: AddressWaiter, go_on: Callable[[], object], most: int) -> bool:
+        """Let it wait, and return True; False if `most` wait already. Whoever is over does not count."""
+        if len(self._waiting) >= most:
+            self._waiting = [one for one in self._waiting if not one[0].over]
+        if len(self._waiting) >= most:
+            return False
+        self._waiting.append((waiter, go_on))
+        return True
+
+    def end(self) -> list[Callable[[], object]]:
+        """End the wait; return what is to be called, in the order in which they came."""
+        waiting, self._waiting = self._waiting, []
+        return [go_on for waiter, go_on in waiting if not waiter.over]
 
 
 @dataclass(slots=True)

@@ -105,7 +105,7 @@ class AttemptingExchange(ConnectionWaiter):
         key = upstream.hash_key(request.lines(), self.client.peer_host()) if upstream.hash_key else b""
         endpoint = upstream.balancer.choose(started, self.tried, key)
         if endpoint is None:
-            refusal = upstream.await_address(self.begin_after_wait)
+            refusal = upstream.await_address(self, self.begin_after_wait)
             if refusal is not None:
                 self.give_up(refusal)
             return

@@ -15,7 +15,7 @@ from sidecars.ambassador.balancing.hash_key import hash_key_function
 from sidecars.ambassador.balancing.outlier_ejection import EJECTED, READY
 from sidecars.ambassador.config.target_types import PORTS
 from sidecars.ambassador.config.upstream_settings import UpstreamSettings
-from sidecars.ambassador.discovery.dns_target import DnsAnswer, DnsTarget, authority
+from sidecars.ambassador.discovery.dns_target import AddressWaiter, AddressWaiters, DnsAnswer, DnsTarget, authority
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.bearer_token import BearerToken
 from sidecars.ambassador.http.header_edits import combine_edits
@@ -83,7 +83,7 @@ class Upstream:
         self.dns_targets = [
             DnsTarget(target, is_sent_as_name=settings.is_sent_as_name(target)) for target in settings.upstream.targets
         ]
-        self._on_address: list[Callable[[], object]] = []
+        self._waiters = AddressWaiters()
         self.lookups: int = 0
         self.lookup_failures: int = 0
 
@@ -232,20 +232,17 @@ class Upstream:
             target.answered_at is None and not target.error for target in self.dns_targets
         )
 
-    def await_address(self, go_on: Callable[[], object]) -> Cause | None:
+    def await_address(self, waiter: AddressWaiter, go_on: Callable[[], object]) -> Cause | None:
         """Call `go_on` once there is an address, or none comes. Return the cause if nothing may be awaited."""
         if not self.awaits_dns:
             return local_replies.NO_ADDRESS
-        if len(self._on_address) >= self.settings.max_pending:
-            return local_replies.TOO_MANY_PENDING
-        self._on_address.append(go_on)
-        return None
+        is_admitted = self._waiters.admit(waiter, go_on, self.settings.max_pending)
+        return None if is_admitted else local_replies.TOO_MANY_PENDING
 
     def _end_wait(self) -> None:
         """Let those go on that wait for the first answer of DNS."""
-        if self._on_address and not self.awaits_dns:
-            waiting, self._on_address = self._on_address, []
-            for go_on in waiting:
+        if not self.awaits_dns:
+            for go_on in self._waiters.end():
                 self.loop.call_soon(go_on)
 
     def on_lookup(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from sidecars.ambassador.discovery.dns_target import DnsAnswer, ResolvedAddress
 from sidecars.ambassador.upstream.upstream import Upstream
 from tests.ambassador.exchanges import Pair
@@ -71,14 +73,29 @@ def test_no_more_than_max_pending_requests_wait() -> None:
     with Pair(AMBASSADOR_MAX_PENDING="2") as pair:
         forget(pair)
         upstream, went_on = pair.upstream, []
-        assert upstream.await_address(lambda: went_on.append(1)) is None
-        assert upstream.await_address(lambda: went_on.append(2)) is None
+        waiter = SimpleNamespace(over=False)
+        assert upstream.await_address(waiter, lambda: went_on.append(1)) is None
+        assert upstream.await_address(waiter, lambda: went_on.append(2)) is None
         pair.client.data_received(GET)
         assert pair.app.written.startswith(b"HTTP/1.1 503 ")
         assert b"error=connection_limit_reached" in pair.app.written
         answer(upstream, 1.0)
         turn(pair)
         assert went_on == [1, 2]
+
+
+def test_requests_whose_app_has_left_or_whose_time_is_over_do_not_count_for_max_pending() -> None:
+    for ends in ("the app leaves", "its time is over"):
+        with Pair(AMBASSADOR_MAX_PENDING="1", AMBASSADOR_TIMEOUT="3s") as pair:
+            forget(pair)
+            pair.client.data_received(GET)
+            if ends == "the app leaves":
+                pair.client.connection_lost(None)
+            else:
+                pair.client.tick(pair.client.since + 4.0)
+            next_one = SimpleNamespace(over=False)
+            assert pair.upstream.await_address(next_one, lambda: None) is None
+            assert pair.upstream.await_address(next_one, lambda: None) is not None
 
 
 def test_an_app_that_leaves_while_it_waits_costs_the_endpoint_nothing() -> None:

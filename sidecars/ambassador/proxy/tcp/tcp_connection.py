@@ -23,17 +23,23 @@ log = logs.get("ambassador.tcp")
 class TcpConnection(TunnelEnd):
     """A connection from the app: it looks for an endpoint, and is the app's end of the tunnel from then on."""
 
-    __slots__ = ("_task", "attempts", "failures", "label", "preferred", "started")
+    __slots__ = ("_answered", "_task", "attempts", "failures", "label", "preferred", "started")
 
     def __init__(self, upstream: Upstream) -> None:
         super().__init__(upstream, inbound=True)
         self._task: asyncio.Task[None] | None = None
+        self._answered: asyncio.Future[None] | None = None  # by DNS, while its first answer is awaited
         self.preferred: Endpoint | None = None  # the only one that this connection is for
         # For the access log:
         self.started = time.monotonic()
         self.label = ""  # the endpoint at the other end
         self.attempts = 0
         self.failures: list[tuple[str, Cause]] = []
+
+    @property
+    def over(self) -> bool:
+        """True if the app has left."""
+        return self.lost
 
     @property
     def sent(self) -> int:
@@ -56,6 +62,7 @@ class TcpConnection(TunnelEnd):
         now = time.monotonic()
         if self.peer is None:
             self.upstream.clients.remove(self)
+            self._go_on()
         elif self.upstream.access_log is not None:
             try:
                 self.upstream.access_log.connection(self, now)
@@ -63,6 +70,12 @@ class TcpConnection(TunnelEnd):
                 self.upstream.defects.note(defect)
         self.upstream.clients.note_work(now)
         super().connection_lost(error)
+
+    def tick(self, now: float) -> None:
+        if self.peer is not None:
+            TunnelEnd.tick(self, now)
+        elif not self.lost and self.upstream.disconnects.has_closed(self.transport):
+            self.transport.abort()  # its bytes are not read while there is no endpoint, so no EOF tells it
 
     async def _find(self) -> None:
         try:
@@ -119,19 +132,19 @@ class TcpConnection(TunnelEnd):
         upstream = self.upstream
         if not upstream.awaits_dns:
             return None
-        answered = upstream.loop.create_future()
-
-        def go_on() -> None:
-            if not answered.done():
-                answered.set_result(None)
-
-        refusal = upstream.await_address(go_on)
+        refusal = upstream.await_address(self, self._go_on)
         if refusal is None:
+            self._answered = upstream.loop.create_future()
             try:
-                await asyncio.wait_for(answered, upstream.settings.timeout)
+                await asyncio.wait_for(self._answered, upstream.settings.timeout)
             except TimeoutError:
                 refusal = NO_ADDRESS_IN_TIME
         return refusal
+
+    def _go_on(self) -> None:
+        """End the wait for DNS: it has answered, or the app has left."""
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)
 
     def give_up(self, cause: Cause) -> None:
         """End the app's connection, for which there is no endpoint."""
