@@ -66,7 +66,7 @@ class DataPath:
         self._context = context
         self._settings = settings
         self._resolvers = resolvers
-        self._listening = context.health.hold("listener", "not listening yet")
+        self._listening = context.health.hold("listener", "not listening yet")  # `workers.reports` knows it
         self._drain_quiet = settings.drain_quiet
         loop = asyncio.get_running_loop()
         self._memory = BufferMemory(
@@ -80,7 +80,7 @@ class DataPath:
             from sidecars.ambassador.proxy.beside import companions  # noqa: PLC0415 - hedges and mirrors are rare
 
             companions.attach(self._upstreams, time.monotonic())
-        self._exporter = _observe(settings, self._upstreams)
+        self._exporter = _observe(settings, self._upstreams, self._ports)
         self._watches = [UpstreamWatch(upstream, time.monotonic()) for upstream in self._upstreams]
         _check_descriptor_limit(settings)
 
@@ -197,7 +197,7 @@ class DataPath:
         return [group.create_task(each) for each in found]
 
 
-def _observe(settings: Settings, upstreams: Iterable[Upstream]) -> SpanExporter | None:
+def _observe(settings: Settings, upstreams: Iterable[Upstream], ports: Mapping[str, Upstream]) -> SpanExporter | None:
     """Observe the exchanges of those upstreams whose settings ask for it; return the exporter of their spans.
 
     Raises IOFailed if a TLS file cannot be used.
@@ -212,8 +212,13 @@ def _observe(settings: Settings, upstreams: Iterable[Upstream]) -> SpanExporter 
         from sidecars.ambassador.trace_export.exporter import SpanExporter  # noqa: PLC0415 - TRACES=on alone
 
         exporter = SpanExporter(settings)
+    queue = exporter.queue if exporter is not None else None
     for upstream in observed:
-        observe(upstream, exporter.queue if exporter is not None else None)
+        observe(upstream, queue, upstream.settings)
+    for name, group in settings.ports.items():
+        is_seen = group[0].is_observed and shared_ports.seen_alike(group)
+        if is_seen and ports[name].members and ports[name].observer is None:
+            observe(ports[name], queue, group[0])  # for the requests that no upstream gets
     return exporter
 
 

@@ -16,6 +16,7 @@ from sidecars.ambassador.http.head_rules import MessageRejected, detect_protocol
 METHOD_TARGET_VERSION: Final = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])").fullmatch
 NOT_FORWARDED: Final = frozenset({b"CONNECT", b"TRACE"})
 
+_LONGEST_NAME: Final = 260  # bytes of a name in DNS, and of a port
 _VERSION: Final = re.compile(rb"HTTP/[0-9](?:\.[0-9])?").fullmatch
 _METHOD: Final = re.compile(TOKEN).fullmatch
 _ABSOLUTE: Final = re.compile(rb"[hH][tT][tT][pP]://([^/?]*)([/?].*)?", re.DOTALL).fullmatch
@@ -25,7 +26,8 @@ def parse_unusual_target(method: bytes, target: bytes, authorities: Collection[b
     """Parse a target that is not a path: `*` or an absolute URL.
 
     Return the target to send on and the authority that the URL names (b"" for `*`). `authorities` are those that a URL
-    may name, in lower case. Raises MessageRejected: 421 for another authority, 400 for any other form.
+    may name, in lower case; `*.local` stands for all names below `local`. Raises MessageRejected: 421 for another
+    authority, 400 for any other form.
     """
     if target == b"*" and method == b"OPTIONS":
         return target, b""
@@ -35,11 +37,21 @@ def parse_unusual_target(method: bytes, target: bytes, authorities: Collection[b
     authority, rest = found[1].lower(), found[2] or b""
     if AUTHORITY.fullmatch(authority) is None:
         raise MessageRejected(400, "malformed request: the authority in its target is not a host name or address")
-    if authority not in authorities:
+    if authority not in authorities and not _is_below(authority, authorities):
         raise MessageRejected(421, "the request is for another host: this is not an open proxy")
     if not rest and method == b"OPTIONS":
         return b"*", authority  # RFC 9112 section 3.2.4
     return (rest if rest[:1] == b"/" else b"/" + rest), authority
+
+
+def _is_below(authority: bytes, authorities: Collection[bytes]) -> bool:
+    """Return True if one of the authorities is `*.` and a domain above this one, with the same port."""
+    parent = authority if len(authority) <= _LONGEST_NAME else b""
+    while parent:
+        _, _, parent = parent.partition(b".")
+        if parent and b"*." + parent in authorities:
+            return True
+    return False
 
 
 def bad_request_line(line: bytes) -> MessageRejected:

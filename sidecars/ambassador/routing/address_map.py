@@ -10,6 +10,7 @@ was refused before (`path_reading`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sidecars.ambassador.routing.path_reading import has_dot_segment, is_under
@@ -24,22 +25,33 @@ class AddressMap:
     - `prefix`: the path of the route if it is stripped, else b"".
     - `rewrites`: the kinds of addresses that are rewritten in responses (`response_addresses`).
     - `origins`: the origins of the upstream (`http://orders.shop:8080`), as `origin` returns them.
+    - `scope`: the path below which all requests of the app for this upstream are, b"" for `/`. The cookies of the whole
+      upstream get it, so that they are for none of the port's other upstreams.
     """
 
-    __slots__ = ("base", "origins", "prefix", "rewrites")
+    __slots__ = ("base", "origins", "prefix", "rewrites", "scope")
 
     def __init__(
-        self, base: bytes, prefix: bytes, rewrites: frozenset[str], origins: frozenset[bytes] = frozenset()
+        self,
+        base: bytes,
+        prefix: bytes,
+        rewrites: frozenset[str],
+        origins: frozenset[bytes] = frozenset(),
+        scope: bytes = b"",
     ) -> None:
+        self.scope = scope or prefix
         self.base = base
         self.prefix = prefix
         self.rewrites = rewrites
         self.origins = origins
 
     def outward(self, target: bytes) -> bytes:
-        """Return the target to send for the target of the app, a path under the prefix; `*` stays as it is."""
+        """Return the target to send for the target of the app, a path under the prefix.
+
+        `*`, the app's view of the whole server (RFC 9112 section 3.2.4), is the base: no request leaves it.
+        """
         if target == b"*":
-            return target
+            return self.base or target
         path, mark, query = target.partition(b"?")
         rest = self._behind_prefix(path) if self.prefix else path
         return b"%b%b%b" % (self.base + rest or b"/", mark, query)
@@ -68,12 +80,23 @@ class AddressMap:
     def inward_scope(self, path: bytes) -> bytes | None:
         """Return the app's path for the Path of a cookie (RFC 6265 section 5.1.4); None if no request has it.
 
-        A scope above the base becomes the prefix, so that nothing of the port's other upstreams is in it; without a
-        prefix it is all of the port.
+        The base, and a scope above it, become the `scope` of the upstream.
         """
         if path == b"/" or is_under(self.base + b"/", path.removesuffix(b"/")):
-            return self.prefix or b"/"
+            return self.scope or b"/"
         return self.inward(path)
+
+
+def common_path(paths: Sequence[bytes]) -> bytes:
+    """Return the longest path, of whole segments, that all of these paths are or begin with; b"" for `/`."""
+    found = paths[0].split(b"/")
+    for path in paths[1:]:
+        segments = path.split(b"/")
+        same = 0
+        while same < len(found) and same < len(segments) and found[same] == segments[same]:
+            same += 1
+        found = found[:same]
+    return b"/".join(found)
 
 
 def origin(scheme: bytes, authority: bytes) -> bytes:

@@ -27,7 +27,7 @@ class Route:
         self.rule = rule
         self.owner = owner
         self.addresses = addresses
-        self.requests: int = 0  # that were for it
+        self.requests: int = 0  # exchanges that were for it
 
     def leads_where(self, other: Route) -> bool:
         """Return True if a request gets the same treatment by both."""
@@ -40,7 +40,7 @@ class RouteTable:
     def __init__(self, routes: Iterable[Route]) -> None:
         by_text = sorted(routes, key=_text)
         self.routes: list[Route] = sorted(by_text, key=_rank, reverse=True)
-        self.unrouted: int = 0  # requests for which there was no route, or whose path was refused
+        self.unrouted: int = 0  # exchanges for which there was no route, or whose path was refused
         self.needs_fields: bool = any(route.rule.headers for route in self.routes)
         self._needs_host: bool = any(route.rule.host for route in self.routes)
         # A path is examined if anything depends on it. Else it passes as it is.
@@ -60,27 +60,17 @@ class RouteTable:
         else:
             path = target.partition(b"?")[0]
             found = self._first(name, path, lines) if is_plain(path) else self._examined(name, path, lines)
-        if found is None:
-            self.unrouted += 1
-        else:
-            found.requests += 1
         return found
 
     def _examined(self, name: bytes, path: bytes, lines: bytes) -> Route | None:
         """Return the route by the RFC, if no other reading of the path leads elsewhere."""
-        try:
-            other = self._first(name, leniently(path), lines)
-        except PathRefused:
-            self.unrouted += 1
-            raise
+        other = self._first(name, leniently(path), lines)
         found = self._first(name, by_rfc(path), lines)
         if found is None and other is None:
             return None
         if found is None or other is None or not found.leads_where(other):
-            self.unrouted += 1
             raise PathRefused(_TWO_READINGS)
         if found.addresses is not None and found.addresses.leaves_two_slashes(path):
-            self.unrouted += 1
             raise PathRefused(_TWO_SLASHES)
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from tests.ambassador.support import Ambassador, Peer, answering, backends
 from tests.conftest import Start
 from tests.support import free_port, peer, serving, wait_until
 
+COMMON = ("time", "level", "msg", "logger")  # members of each log line
 NGINX = """
 user root; worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 512; }}
@@ -183,6 +185,93 @@ def test_what_is_counted_is_counted_once(ambassador: Ambassador) -> None:
     )
     ambassador.program.signal(signal.SIGTERM)
     assert ambassador.program.process.wait(20) == 0
+
+
+def test_a_request_that_no_upstream_gets_is_logged_and_traced_as_all_of_its_port_are(start: Start) -> None:
+    alike = {"ACCESS_LOG": "all", "ACCESS_LOG_FIELDS": "upstream,status,trace_id,request_id,error", "TRACES": "context"}
+    with backends(answering(b"ok")) as (running,):
+        both = {"A_UPSTREAM": running.url, "A_ROUTE": "/a", "B_UPSTREAM": running.url + "/base", "B_ROUTE": "/b"}
+        for more, fields in (
+            ({"REQUEST_ID_HEADER": "x-request-id"}, ["error", "request_id", "status", "trace_id", "upstream"]),
+            ({"REQUEST_ID_HEADER": "x-request-id", "B_TRACES_RATIO": "5%"}, []),  # they differ: the default fields
+        ):
+            ambassador = Ambassador(start, "", **both, **alike, **more)
+            for target, code in ((b"/nothing", 404), (b"/a/../b", 400)):
+                trace = b"traceparent: 00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"
+                assert ambassador.ask(get(target, trace, b"X-Request-Id: seven"))[0] == code
+            for line in both_logged(ambassador):
+                if fields:
+                    assert sorted(line) == fields
+                    assert (line["request_id"], line["trace_id"]) == ("seven", "a" * 32)
+                else:
+                    assert line["path"] in ("/nothing", "/a/../b")
+
+
+def both_logged(ambassador: Ambassador) -> list[dict[str, Any]]:
+    return wait_until(lambda: found if len(found := logged(ambassador)) == 2 else None, "two lines")
+
+
+def logged(ambassador: Ambassador) -> list[dict[str, Any]]:
+    """Return the fields of the lines of the access log."""
+    lines = [json.loads(line) for line in ambassador.program.stderr.splitlines()]
+    ours = [line for line in lines if line["logger"] == "ambassador.access"]
+    return [{name: value for name, value in line.items() if name not in COMMON} for line in ours]
+
+
+def test_a_path_that_is_refused_is_not_copied_to_a_mirror_and_is_logged_by_its_fields(start: Start) -> None:
+    with backends(answering(b"ok"), answering(b"copy")) as (running, shadow):
+        ambassador = Ambassador(
+            start,
+            "",
+            A_UPSTREAM=running.url + "/base",
+            A_MIRROR="shadow",
+            SHADOW_UPSTREAM=shadow.url,
+            SHADOW_LISTEN="127.0.0.1:0",
+            ACCESS_LOG="all",
+            ACCESS_LOG_FIELDS="path,status",
+        )
+        assert ambassador.ask(get(b"/x/../y"))[0] == 400
+        assert wait_until(lambda: logged(ambassador), "its line") == [{"path": "/x/../y", "status": 400}]
+        assert ambassador.ask(get(b"/x"))[0] == 200
+        wait_until(lambda: shadow.connections == 1, "the copy of the other request")
+        assert ambassador.metric("ambassador_mirror_copies_total", outcome="sent") == 1
+
+
+def test_a_route_counts_the_requests_that_were_for_it_and_none_that_was_rejected(start: Start) -> None:
+    with backends(answering(b"ok")) as (running,):
+        ambassador = Ambassador(start, "", A_UPSTREAM=running.url, A_ROUTE="/a", B_UPSTREAM=running.url)
+        with raw.Connection.to(ambassador.port) as app:
+            bad = [*raw.request(b"/a"), (b"connection", b"close")]
+            app.send(raw.headers(1, bad))
+            assert app.until(raw.HEADERS, raw.RST_STREAM) is not None
+        assert ambassador.ask(get(b"/a"))[0] == 200
+        shown = {each["route"]: each["requests"] for each in status(ambassador)["routes"]}
+        assert shown == {"/a": 1, "/": 0}
+
+
+def test_a_url_may_name_each_host_that_a_route_takes(start: Start) -> None:
+    with backends(answering(b"ok")) as (running,):
+        ambassador = Ambassador(start, "", A_UPSTREAM=running.url, A_ROUTE="host=*.local, host=exact.test")
+        for host, code in (
+            (b"orders.local", 200),
+            (b"a.b.local", 200),
+            (b"orders.local:%d" % ambassador.port, 200),
+            (b"exact.test", 200),
+            (b"local", 421),
+            (b"xlocal", 421),
+            (b"orders.local.evil", 421),
+            (b"orders.local:1", 421),
+        ):
+            answer = ambassador.ask(b"GET http://%b/x HTTP/1.1\r\nHost: a\r\n\r\n" % host)
+            assert (host, answer[0]) == (host, code)
+
+
+def test_options_of_the_whole_server_stay_below_the_base(start: Start) -> None:
+    seen: list[bytes] = []
+    with backends(answering(b"ok", seen=seen)) as (running,):
+        ambassador = Ambassador(start, running.url + "/base")
+        assert ambassador.ask(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")[0] == 200
+    assert seen[0].startswith(b"OPTIONS /base HTTP/1.1\r\n")
 
 
 def test_settings_and_failures_are_those_of_the_upstream_and_the_connection_is_that_of_the_port(start: Start) -> None:

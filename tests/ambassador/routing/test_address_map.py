@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sidecars.ambassador.routing.address_map import AddressMap, origin
+from sidecars.ambassador.routing.address_map import AddressMap, common_path, origin
 from sidecars.ambassador.routing.path_reading import by_rfc, has_dot_segment, is_under
 from tests.ambassador.routing.test_path_reading import DOT_SEGMENTS
 
@@ -21,12 +21,33 @@ def address_map(base: bytes, prefix: bytes) -> AddressMap:
 
 
 @pytest.mark.parametrize(
+    ("rules", "scope"),
+    [
+        ([b"/orders"], b"/orders"),
+        ([b"/shop/orders", b"/shop/carts"], b"/shop"),
+        ([b"/shop/orders", b"/shop"], b"/shop"),
+        ([b"/orders", b"/orders2"], b""),
+        ([b"/orders", b""], b""),
+        ([b""], b""),
+    ],
+)
+def test_the_cookies_of_a_base_are_for_the_paths_of_its_upstream_and_for_no_other(
+    rules: list[bytes], scope: bytes
+) -> None:
+    found = AddressMap(b"/api/v2", b"", frozenset({"cookies"}), frozenset(), common_path(rules))
+    for path in (b"/", b"/api", b"/api/v2", b"/api/v2/"):
+        assert found.inward_scope(path) == (scope or b"/")
+    assert found.inward_scope(b"/api/v2/orders/7") == b"/orders/7"
+
+
+@pytest.mark.parametrize(
     ("base", "prefix", "asked", "sent"),
     [
         (b"/api/v2", b"", b"/x?y=/z", b"/api/v2/x?y=/z"),
         (b"/api/v2", b"", b"/", b"/api/v2/"),
         (b"/api/v2", b"", b"/?x", b"/api/v2/?x"),
-        (b"/api/v2", b"", b"*", b"*"),
+        (b"/api/v2", b"", b"*", b"/api/v2"),
+        (b"", b"/orders", b"*", b"*"),
         (b"", b"/orders", b"/orders/7", b"/7"),
         (b"", b"/orders", b"/orders", b"/"),
         (b"", b"/orders", b"/orders?x=1", b"/?x=1"),

@@ -84,7 +84,6 @@ def test_no_dot_segment_reaches_an_upstream_by_its_path(path: bytes) -> None:
     routes = table("/orders", "/admin", "/")
     with pytest.raises(PathRefused):
         routes.choose(b"a", path, b"")
-    assert (routes.unrouted, sum(route.requests for route in routes.routes)) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,6 @@ def test_no_path_begins_with_two_slashes_because_its_prefix_is_stripped(path: by
         if refused:
             with pytest.raises(PathRefused, match="two slashes"):
                 routes.choose(None, path, b"")
-            assert routes.unrouted == 1
         else:
             assert routes.choose(None, path, b"") is not None
 
@@ -130,11 +128,9 @@ def test_a_port_that_routes_by_host_alone_does_not_look_at_paths() -> None:
     assert chosen(table("host=a", "host=b"), b"/x/../y", b"a") == "host=a"
 
 
-def test_a_request_without_a_route_is_counted() -> None:
+def test_a_path_may_have_no_route() -> None:
     routes = table("/orders", "/users")
     assert [chosen(routes, b"/orders"), chosen(routes, b"/"), chosen(routes, b"*")] == ["/orders", "", ""]
-    assert [(str(route.rule), route.requests) for route in routes.routes] == [("/orders", 1), ("/users", 0)]
-    assert routes.unrouted == 2
 
 
 @given(

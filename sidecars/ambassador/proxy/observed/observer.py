@@ -13,6 +13,7 @@ import time
 from typing import Final
 
 from sidecars.ambassador.balancing.endpoint import Endpoint, interval_of
+from sidecars.ambassador.config.upstream_settings import UpstreamSettings
 from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.http.messages import Request, Response
 from sidecars.ambassador.proxy.exchange import Exchange, monotonic
@@ -31,17 +32,19 @@ from sidecars.ambassador.upstream.upstream_side import ConnectionWaiter, Notes, 
 bits: Final = random.getrandbits  # S311: ids need no secrecy
 
 
-def observe(upstream: Upstream, queue: SpanQueue | None) -> None:
-    """Observe the exchanges of this upstream from now on. `queue` takes their spans, if it exports any."""
-    upstream.observer = ExchangeObserver(upstream, queue if upstream.settings.traces == "on" else None)
+def observe(upstream: Upstream, queue: SpanQueue | None, settings: UpstreamSettings) -> None:
+    """Observe the exchanges of this upstream from now on. `queue` takes their spans, if it exports any.
+
+    The settings are its own, or of a port those that all of its upstreams have in common.
+    """
+    upstream.observer = ExchangeObserver(upstream, queue if settings.traces == "on" else None, settings)
 
 
 class ExchangeObserver(Observer):
     """The observer of one upstream, which owns it. The data path makes it if a setting asks for it."""
 
-    def __init__(self, upstream: Upstream, queue: SpanQueue | None) -> None:
-        """`queue` takes the spans; None if none are exported."""
-        settings = upstream.settings
+    def __init__(self, upstream: Upstream, queue: SpanQueue | None, settings: UpstreamSettings) -> None:
+        """`queue` takes the spans; None if none are exported. `settings` say what is seen."""
         self._name: bytes = upstream.name.encode()
         self._counters = upstream.counters
         self._queue = queue

@@ -26,7 +26,7 @@ class Observed(Pair):
         traces = COLLECTOR if environ.get("AMBASSADOR_TRACES") == "on" else {}
         super().__init__(**environ, **traces)
         self.queue = SpanQueue()
-        observe(self.upstream, self.queue)
+        observe(self.upstream, self.queue, self.upstream.settings)
 
     def __enter__(self) -> Observed:  # noqa: PYI034 - a helper of one class
         return self
@@ -244,7 +244,7 @@ def test_the_line_of_a_hedged_request_tells_the_outcome_and_that_of_another_has_
 ) -> None:
     caplog.set_level("INFO")
     with HedgingPair(2, AMBASSADOR_ACCESS_LOG="all", AMBASSADOR_ACCESS_LOG_FIELDS="default,client") as pair:
-        observe(pair.upstream, SpanQueue())
+        observe(pair.upstream, SpanQueue(), pair.upstream.settings)
         second = pair.let_hedge(pair.ask(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")[0])
         assert second is not None
         second.data_received(response())
@@ -257,7 +257,7 @@ def test_the_line_of_a_hedged_request_tells_the_outcome_and_that_of_another_has_
 def test_a_hedge_is_an_attempt_with_a_span_of_its_own_and_the_slower_one_is_no_error(winner: str) -> None:
     with HedgingPair(2, AMBASSADOR_TRACES="on", AMBASSADOR_TRACES_RATIO="100%", **COLLECTOR) as pair:
         queue = SpanQueue()
-        observe(pair.upstream, queue)
+        observe(pair.upstream, queue, pair.upstream.settings)
         first, _ = pair.ask(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
         second = pair.let_hedge(first)
         assert second is not None
