@@ -10,13 +10,13 @@ from pathlib import Path
 from sidecars.ambassador.config import seeing_settings, setting_types, shared_ports
 from sidecars.ambassador.config.auth_settings import AWS, GCP, OAUTH2, CloudSettings
 from sidecars.ambassador.config.ejection_settings import check_ejection
-from sidecars.ambassador.config.limit_settings import check_limits
 from sidecars.ambassador.config.routing_settings import route
 from sidecars.ambassador.config.seeing_settings import CollectorSettings
 from sidecars.ambassador.config.setting_types import AUTO_PROTOCOL, HTTP1_ALONE, HTTP2_ALONE
 from sidecars.ambassador.config.target_types import Target
 from sidecars.ambassador.config.upstream_settings import UpstreamSettings
 from sidecars.ambassador.http import bearer_token
+from sidecars.chassis.config.declared_fields import that
 from sidecars.chassis.config.setting_types import (
     Address,
     address,
@@ -33,6 +33,7 @@ from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = ("", "0.0.0.0", "::")
+_KUBERNETES = that(lambda settings: settings.needs_kubernetes, "{upstream} has no k8s:// target: leave it unset")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,30 +70,35 @@ class Settings(CollectorSettings, CloudSettings):
         "`k8s` only: the URL of the Kubernetes API server, `http` only on loopback; unset: `https` at "
         "`KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`, which every Pod has",
         default="",
+        needs=(_KUBERNETES,),
     )
     kubernetes_account: Path = setting(
         setting_types.credentials_directory,
         "`k8s` only: the directory with the files `token`, `ca.crt` and `namespace` of a ServiceAccount; new files are "
         "used as soon as they are there",
         default="/var/run/secrets/kubernetes.io/serviceaccount",
+        needs=(_KUBERNETES,),
     )
     kubernetes_family: str = setting(
         choice("auto", "ipv4", "ipv6"),
         "`k8s` only: the addresses of a Service that has both kinds: `auto` (IPv4 if there is a route and an endpoint "
         "that serves, else IPv6), `ipv4` or `ipv6`",
         default="auto",
+        needs=(_KUBERNETES,),
     )
     kubernetes_grace: float = setting(
         duration(maximum="24h"),
         "`k8s` only: the time without the API after which the Service is looked up in DNS; until then, and without an "
         "answer of DNS, the endpoints stay that are known",
         default="30s",
+        needs=(_KUBERNETES,),
     )
     topology_zone: str | None = setting(
         setting_types.zone,
         "`k8s` only: the zone of this Pod's node, for a Service with hints (`trafficDistribution`); unset: hints are "
         "ignored",
         default="",
+        needs=(_KUBERNETES,),
     )
 
     def summary(self) -> str:
@@ -171,8 +177,6 @@ class Settings(CollectorSettings, CloudSettings):
 
         if upstream.dns_min_ttl > upstream.dns_max_ttl:
             yield f"{of('dns_min_ttl')} is more than {of('dns_max_ttl')}: set it to at most that"
-        if upstream.tls_key and not upstream.tls_cert:
-            yield f"{of('tls_key')} is set, but {of('tls_cert')} is not: set both"
         if upstream.token is not None and not bearer_token.is_bearer_token(upstream.token):
             yield f"{of('token')}: it holds no bearer token (letters, digits and -._~+/)"
         if upstream.has_auth:
@@ -184,10 +188,9 @@ class Settings(CollectorSettings, CloudSettings):
         for field, clause in upstream.wrong_ways():
             yield f"{of(field)} {clause.replace('{proxy}', of('proxy'))}"
         yield from check_ejection(upstream, of)
-        yield from check_limits(upstream, of, is_http=upstream.upstream.protocol == "http")
         schemes = {target.scheme for target in upstream.upstream.targets}
         yield from _check_protocol(upstream, schemes, of)
-        yield from _check_grpc(upstream, schemes, of)
+        yield from _check_grpc(upstream, of)
         plain = " and ".join(f"{scheme}://" for scheme in sorted(schemes - {"https"}))
         for field in _credentials(upstream) if plain and "https" in schemes else ():
             yield (
@@ -214,9 +217,6 @@ class Settings(CollectorSettings, CloudSettings):
                 yield from auth_checks.in_clear(self, upstream, partial(_variable, name))
 
     def _check_tcp(self, upstream: UpstreamSettings, of: Callable[[str], str]) -> Iterator[str]:
-        for field, is_set in (("health_path", upstream.health_path), ("health_grpc", upstream.health_grpc != "off")):
-            if is_set:
-                yield f"{of(field)}: {of('upstream')} is not HTTP; set {of('health_interval')} alone"
         if upstream.balance.startswith(("hash:header", "hash:cookie")):
             yield f"{of('balance')}={upstream.balance}: {of('upstream')} is not HTTP: there only hash:source works"
 
@@ -229,28 +229,15 @@ def _check_protocol(upstream: UpstreamSettings, schemes: set[str], of: Callable[
     protocol = upstream.protocol
     if protocol == AUTO_PROTOCOL:
         return
-    if upstream.upstream.protocol == "tcp":
-        yield f"{of('protocol')}={protocol}: {of('upstream')} is not HTTP: leave it unset"
-    elif protocol == HTTP2_ALONE and "http" in schemes:
+    if protocol == HTTP2_ALONE and "http" in schemes:
         yield f"{of('protocol')}={protocol}: an http:// target of {of('upstream')} speaks HTTP/1.1: write h2c://"
     elif protocol == HTTP1_ALONE and "h2c" in schemes:
         yield f"{of('protocol')}={protocol}: an h2c:// target of {of('upstream')} speaks HTTP/2: write http://"
 
 
-def _check_grpc(upstream: UpstreamSettings, schemes: set[str], of: Callable[[str], str]) -> Iterator[str]:
+def _check_grpc(upstream: UpstreamSettings, of: Callable[[str], str]) -> Iterator[str]:
     if upstream.health_grpc != "off" and upstream.health_path:
         yield f"{of('health_grpc')} and {of('health_path')} are set: a check is one request, so unset one of them"
-    wanted = {
-        "health_grpc": upstream.health_grpc != "off" and upstream.upstream.protocol == "http",
-        "grpc_retry_on": bool(upstream.grpc_retry_on.names),
-        "grpc_idempotent": bool(upstream.grpc_idempotent),
-        "max_stream_age": upstream.max_stream_age is not None,
-    }
-    if upstream.protocol != HTTP1_ALONE and schemes & {"https", "h2c"}:
-        return
-    for field, is_set in wanted.items():
-        if is_set:
-            yield f"{of(field)}: gRPC needs HTTP/2, which no target of {of('upstream')} speaks: write h2c:// or https://"
 
 
 def _credentials(upstream: UpstreamSettings) -> Iterator[str]:

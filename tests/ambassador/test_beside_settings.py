@@ -69,11 +69,11 @@ def test_another_form_of_a_mirror_is_refused(value: str) -> None:
         ),
         (
             {"AMBASSADOR_ORDERS_MIRROR": "shadow", "AMBASSADOR_ORDERS_UPSTREAM": "tcp://orders:1"},
-            "AMBASSADOR_ORDERS_UPSTREAM is not HTTP, so it has no requests to copy",
+            "AMBASSADOR_ORDERS_MIRROR is set, but AMBASSADOR_ORDERS_UPSTREAM is not HTTP",
         ),
         (
             {"AMBASSADOR_ORDERS_HEDGE_AFTER": "p95", "AMBASSADOR_ORDERS_UPSTREAM": "tcp://orders:1"},
-            "AMBASSADOR_ORDERS_UPSTREAM is not HTTP, so nothing can be sent twice",
+            "AMBASSADOR_ORDERS_HEDGE_AFTER is set, but AMBASSADOR_ORDERS_UPSTREAM is not HTTP",
         ),
         (
             {"AMBASSADOR_ORDERS_HEDGE_AFTER": "1s", "AMBASSADOR_ORDERS_TRY_TIMEOUT": "1s"},

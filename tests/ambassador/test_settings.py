@@ -163,7 +163,7 @@ def test_what_only_http_has_is_refused_for_tcp() -> None:
     found = problems(
         AMBASSADOR_UPSTREAM="tcp://a:1", AMBASSADOR_HEALTH_PATH="/healthz", AMBASSADOR_BALANCE="hash:cookie:user"
     )
-    assert any("AMBASSADOR_HEALTH_PATH: AMBASSADOR_UPSTREAM is not HTTP" in problem for problem in found)
+    assert any("AMBASSADOR_HEALTH_PATH is set, but AMBASSADOR_UPSTREAM is not HTTP" in problem for problem in found)
     assert any("hash:source works" in problem for problem in found)
 
 
@@ -171,7 +171,7 @@ def test_what_only_http2_has_is_refused_for_an_upstream_that_never_speaks_it() -
     found = problems(
         AMBASSADOR_UPSTREAM="http://a", AMBASSADOR_HEALTH_GRPC="on", AMBASSADOR_GRPC_RETRY_ON="unavailable"
     )
-    assert [problem.partition(":")[0] for problem in found] == ["AMBASSADOR_HEALTH_GRPC", "AMBASSADOR_GRPC_RETRY_ON"]
+    assert [problem.partition(" ")[0] for problem in found] == ["AMBASSADOR_HEALTH_GRPC", "AMBASSADOR_GRPC_RETRY_ON"]
 
 
 def test_a_check_is_of_grpc_or_of_a_path() -> None:
@@ -210,7 +210,7 @@ def test_defaults_for_all_need_not_mean_something_to_each() -> None:
             "AMBASSADOR_TOKEN": "abc",
             "AMBASSADOR_TLS_ALPN": "h2",
             "AMBASSADOR_ORDERS_UPSTREAM": "http://orders",
-            "AMBASSADOR_DB_UPSTREAM": "tcp://db:5432",
+            "AMBASSADOR_DB_UPSTREAM": "tls://db:5432",
             "AMBASSADOR_DB_LISTEN": "127.0.0.1:5432",
         },
     )

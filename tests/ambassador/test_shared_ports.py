@@ -56,7 +56,7 @@ def test_one_without_a_route_gets_the_rest() -> None:
         ),
         (
             {"AMBASSADOR_ORDERS_ROUTE": "host=a", "AMBASSADOR_ORDERS_STRIP_PREFIX": "true"},
-            "AMBASSADOR_ORDERS_STRIP_PREFIX is true, but AMBASSADOR_ORDERS_ROUTE has no path",
+            "AMBASSADOR_ORDERS_STRIP_PREFIX is set, but AMBASSADOR_ORDERS_ROUTE has no path",
         ),
         (
             {"AMBASSADOR_ORDERS_ROUTE": "/a", "AMBASSADOR_USERS_LISTEN": "localhost:8500"},
@@ -75,9 +75,9 @@ def test_contradictions_name_both_variables(more: dict[str, str], why: str) -> N
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"ROUTE": "/a"}, "AMBASSADOR_ROUTE: AMBASSADOR_UPSTREAM is not HTTP"),
-        ({"STRIP_PREFIX": "true"}, "AMBASSADOR_STRIP_PREFIX: AMBASSADOR_UPSTREAM is not HTTP"),
-        ({"REWRITE_RESPONSES": "location"}, "AMBASSADOR_REWRITE_RESPONSES: AMBASSADOR_UPSTREAM is not HTTP"),
+        ({"ROUTE": "/a"}, "AMBASSADOR_ROUTE is set, but AMBASSADOR_UPSTREAM is not HTTP"),
+        ({"STRIP_PREFIX": "true"}, "AMBASSADOR_STRIP_PREFIX is set, but AMBASSADOR_UPSTREAM is not HTTP"),
+        ({"REWRITE_RESPONSES": "location"}, "AMBASSADOR_REWRITE_RESPONSES is set, but AMBASSADOR_UPSTREAM is not HTTP"),
         ({"REWRITE_RESPONSES": "path"}, "expected auto, off, or some of location, cookies, domains"),
         ({"ROUTE": "a"}, "AMBASSADOR_ROUTE=***: rule 1: expected /path"),
     ],

@@ -85,7 +85,7 @@ def test_credentials_may_go_to_a_unix_socket_without_a_warning() -> None:
     ("environ", "problem"),
     [
         ({"PROXY": "proxy.test:3128"}, "AMBASSADOR_PROXY=***: expected http://[user@]host:port or https://"),
-        ({"PROXY": "socks5://proxy.test"}, "AMBASSADOR_PROXY=***: expected http://[user@]host:port or https://"),
+        ({"PROXY": "socks5://proxy.test:1080"}, "AMBASSADOR_PROXY=***: SOCKS is not spoken here: expected the URL of"),
         ({"PROXY": f"{PROXY}/path"}, "AMBASSADOR_PROXY=***: expected http://[user@]host:port or https://"),
         ({"PROXY_PASSWORD": "s3cretpass"}, "AMBASSADOR_PROXY_PASSWORD is set, but AMBASSADOR_PROXY is not: set both"),
         (
@@ -98,7 +98,7 @@ def test_credentials_may_go_to_a_unix_socket_without_a_warning() -> None:
         ),
         (
             {"PROXY": PROXY, "PROXY_CA": "/ca.pem"},
-            "AMBASSADOR_PROXY_CA is set, but AMBASSADOR_PROXY is http://proxy.test:3128, without TLS: write https://",
+            "AMBASSADOR_PROXY_CA is set, but AMBASSADOR_PROXY is without TLS: write https://",
         ),
         (
             {"PROXY": PROXY, "NO_PROXY": "10.0.0.0/99"},

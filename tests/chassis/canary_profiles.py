@@ -173,7 +173,6 @@ PROFILES: dict[str, list[dict[str, str]]] = {
             "AMBASSADOR_TLS_CERT": "/{_}",
             "AMBASSADOR_TLS_KEY": "/{_}",
             "AMBASSADOR_TLS_SERVER_NAME": "{_}.invalid",
-            "AMBASSADOR_TLS_ALPN": "{_}",
             "AMBASSADOR_HEADERS": "X-{name}: {_}\n+Cookie: a={_}\n",
             "AMBASSADOR_TOKEN": "{_}",
             "AMBASSADOR_GRPC_IDEMPOTENT": "/{_}/*",
@@ -196,6 +195,11 @@ PROFILES: dict[str, list[dict[str, str]]] = {
             "AMBASSADOR_LISTEN": "127.0.0.1:1",
             "AMBASSADOR_UPSTREAM": "h2c://host.invalid",
             "AMBASSADOR_HEALTH_GRPC": "{_}",
+        },
+        {
+            "AMBASSADOR_LISTEN": "127.0.0.1:1",
+            "AMBASSADOR_UPSTREAM": "tls://host.invalid:1",
+            "AMBASSADOR_TLS_ALPN": "{_}",
         },
         {
             "AMBASSADOR_LISTEN": "127.0.0.1:1",

@@ -78,7 +78,7 @@ class AmbassadorWorld:
     def _environment(self) -> dict[str, str]:
         choose = self.universe.choose
         fixed = ",".join(f"http://{host}" for host in self.universe.dice.sample(_POOL, 2))
-        return {
+        environment = {
             "AMBASSADOR_UPSTREAM": choose("http://shop.test", fixed),
             "AMBASSADOR_ADMIN_LISTEN": "127.0.0.1:9913",
             "AMBASSADOR_DRAIN_TIMEOUT": f"{self.drain_timeout}s",
@@ -99,6 +99,11 @@ class AmbassadorWorld:
             "AMBASSADOR_MAX_PENDING": choose("2", "1024", "1024"),
             "AMBASSADOR_ACCESS_LOG": "all",
         }
+        if environment["AMBASSADOR_RETRIES"] == "0":
+            del environment["AMBASSADOR_TRY_TIMEOUT"]  # it would have no effect, which is refused
+        if environment["AMBASSADOR_UPSTREAM"] == fixed:
+            del environment["AMBASSADOR_DNS_MIN_TTL"]
+        return environment
 
     def _add_mirror(self, environment: dict[str, str]) -> None:
         """Give the upstream a name, and a mirror."""

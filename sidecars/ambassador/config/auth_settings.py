@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from sidecars.ambassador.config.setting_types import HTTP
 from sidecars.chassis.config import cloud_settings
 from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType, choice, pairs, path_to_read, secret, text
 from sidecars.chassis.config.settings import ServiceSettings, setting
@@ -37,6 +38,7 @@ class AuthSettings:
         secret,
         "a bearer token, sent instead of the app's `Authorization`; `TOKEN_FILE` is read again every second",
         default="",
+        needs=(HTTP,),
     )
     auth: str = setting(
         choice(NO_AUTH, AWS, GCP, AZURE, OAUTH2),

@@ -20,8 +20,6 @@ def _check_hedges(name: str, upstream: UpstreamSettings, named: Callable[[str, s
     if not after:
         return
     own = f"{named('hedge_after', name)}={after}"
-    if upstream.upstream.protocol == "tcp":
-        yield f"{own}: {named('upstream', name)} is not HTTP, so nothing can be sent twice: set it to off"
     for field, limit in (("try_timeout", upstream.try_timeout), ("timeout", upstream.timeout)):
         if limit is not None and after.seconds >= limit:
             yield f"{own} is not less than {named(field, name)}, which would end the attempt first: set a smaller value"
@@ -38,8 +36,6 @@ def _check_mirror(
         yield f"{own}: there is no upstream {target.name}; the others are: {known}"
     elif target.name == name:
         yield f"{own}: an upstream cannot be its own mirror: name another one"
-    elif upstreams[name].upstream.protocol == "tcp":
-        yield f"{own}: {named('upstream', name)} is not HTTP, so it has no requests to copy: leave it unset"
     elif other.upstream.protocol == "tcp":
         yield f"{own}: {named('upstream', target.name)} is not HTTP, so it takes no copies: name another one"
     elif other.mirror is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from sidecars.ambassador.config.setting_types import HTTP
+from sidecars.chassis.config.declared_fields import on
 from sidecars.chassis.config.setting_types import SettingType, choice, duration, integer
 from sidecars.chassis.config.settings import setting
 from sidecars.chassis.runtime.light_dataclasses import dataclass
@@ -78,23 +80,27 @@ class BesideSettings:
         "too, and the first response is taken: `p95` (that quantile of the last response times), a duration, or "
         "`off`; each such hedge is paid from the retry budget",
         default="off",
+        needs=(HTTP,),
     )
     mirror: MirrorTarget | None = setting(
         mirror,
         "another upstream by its name, which gets a copy of a share of the requests, such as `shadow 10%`; its "
         "responses are dropped, and nothing waits for them; unset: no copies",
         default="",
+        needs=(HTTP,),
     )
     mirror_limit: int = setting(
         integer(1, 65535),
         "the number of copies for `MIRROR` that may be under way; a request beyond it is not copied",
         default="128",
+        needs=(on("mirror"),),
     )
     mirror_mark: str = setting(
         choice(MARK_FIELD, MARK_HOST, MARK_OFF),
         "how a copy for `MIRROR` can be told from a request: by the `field` `X-Shadow` with the name of the app's "
         "upstream, by `-shadow` behind the name in its `host`, or not at all (`off`)",
         default=MARK_FIELD,
+        needs=(on("mirror"),),
     )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from sidecars.ambassador.config import setting_types
+from sidecars.chassis.config.declared_fields import on
 from sidecars.chassis.config.setting_types import integer
 from sidecars.chassis.config.settings import setting
 from sidecars.chassis.runtime.light_dataclasses import dataclass
@@ -19,11 +20,13 @@ class EjectionSettings:
         "the share of failures in ten seconds at which an endpoint is ejected, if it is also clearly worse than all "
         "others together (six standard deviations); unset: only failures in a row eject",
         default="",
+        needs=(setting_types.EJECTIONS,),
     )
     eject_volume: int = setting(
         integer(10, 1_000_000),
         "the number of attempts in ten seconds from which `EJECT_FAILURE_RATE` judges an endpoint",
         default="50",
+        needs=(on("eject_failure_rate"),),
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 
 from sidecars.ambassador.config.seeing_settings import FIELDS_WITH_A_MEANING
+from sidecars.ambassador.config.setting_types import HTTP
 from sidecars.ambassador.http.fields import CONTROL_FIELDS
+from sidecars.chassis.config.declared_fields import on, that
 from sidecars.chassis.config.setting_types import SettingType, choice, duration, integer
 from sidecars.chassis.config.settings import setting
 from sidecars.chassis.runtime.light_dataclasses import dataclass
@@ -31,6 +32,8 @@ def _parse_deadline_header(raw: str) -> str:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}").fullmatch
 _NOT_THESE = FIELDS_WITH_A_MEANING | {b"authorization", b"cookie", b"traceparent", b"tracestate"}
 _deadline_header = SettingType("header name", _parse_deadline_header)
+_LIMIT = on("max_requests", "adaptive_concurrency")
+_QUEUE = that(lambda upstream: upstream.max_queued != 0, "{max_queued} is 0, so nothing waits: leave it unset")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,34 +45,40 @@ class LimitSettings:
         "a limit of the requests that wait for a response at once, found from the latency of the responses: as many as "
         "the upstream serves without a long queue of its own; further ones wait, or get 503",
         default="off",
+        needs=(HTTP,),
     )
     max_requests: int | None = setting(
         integer(1, 65535),
         "the number of requests at once, from their start to the end of their response; further ones wait, or get 503; "
         "unset: no limit",
         default="",
+        needs=(HTTP,),
     )
     max_queued: int | None = setting(
         integer(maximum=65535),
         "the number of requests that may wait for one of these two limits; further ones get 503 with `Retry-After`; "
         "unset: as many as the limit is at present",
         default="",
+        needs=(_LIMIT,),
     )
     queue_timeout: float = setting(
         duration("10ms", "5m"),
         "the longest time for which a request waits for one of these two limits; then it gets 503 with `Retry-After`",
         default="1s",
+        needs=(_LIMIT, _QUEUE),
     )
     rate_limit: str | None = setting(
         _rate,
         "the most requests in a time: `100/s`, `30/m` or `1000/h`; further ones get 429 with `Retry-After`; unset: no "
         "limit",
         default="",
+        needs=(HTTP,),
     )
     rate_burst: int | None = setting(
         integer(1, 1_000_000_000),
         "the number of requests that may come at once after a pause; unset: the number of `RATE_LIMIT`",
         default="",
+        needs=(on("rate_limit"),),
     )
     deadline_header: str | None = setting(
         _deadline_header,
@@ -77,6 +86,7 @@ class LimitSettings:
         "its request with 504, and each attempt is told what is left of it, of `TIMEOUT` and of `TOTAL_TIMEOUT`; gRPC "
         "has `grpc-timeout` instead; unset: none is read or sent",
         default="",
+        needs=(HTTP,),
     )
 
     @property
@@ -93,22 +103,3 @@ class LimitSettings:
     def limits_requests(self) -> bool:
         """True if requests may be queued or refused because of these settings."""
         return self.limits_concurrency or self.rate_limit is not None
-
-
-def check_limits(upstream: LimitSettings, of: Callable[[str], str], *, is_http: bool) -> Iterator[str]:
-    """Yield a sentence for each contradiction. `of` returns the variable of a field."""
-    if not is_http:
-        wanted = {
-            "adaptive_concurrency": upstream.adaptive_concurrency == "on",
-            "max_requests": upstream.max_requests is not None,
-            "rate_limit": upstream.rate_limit is not None,
-            "deadline_header": upstream.deadline_header is not None,
-        }
-        for field, is_set in wanted.items():
-            if is_set:
-                yield f"{of(field)}: {of('upstream')} is not HTTP: only HTTP has requests"
-    if upstream.max_queued is not None and not upstream.limits_concurrency:
-        wanted_one = f"{of('max_requests')} or {of('adaptive_concurrency')}=on"
-        yield f"{of('max_queued')} is set, but nothing queues: set {wanted_one}"
-    if upstream.rate_burst is not None and upstream.rate_limit is None:
-        yield f"{of('rate_burst')} is set, but {of('rate_limit')} is not: set both"

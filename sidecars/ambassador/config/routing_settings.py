@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sidecars.ambassador.config.setting_types import HTTP
+from sidecars.chassis.config.declared_fields import that
 from sidecars.chassis.config.setting_types import SettingType, boolean
 from sidecars.chassis.config.settings import setting
 from sidecars.chassis.runtime.light_dataclasses import dataclass
@@ -36,6 +38,7 @@ def _parse_rewrites(raw: str) -> str:
 
 route = SettingType("rules", _parse_route, lambda rules: ", ".join(map(str, rules)), sensitive=True)
 rewrites = SettingType("parts", _parse_rewrites)
+_PATH = that(lambda upstream: any(rule.path for rule in upstream.route or ()), "{route} has no path: set one")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +52,13 @@ class RoutingSettings:
         "commas; upstreams with equal `LISTEN` share the port, and one of them without `ROUTE` gets the rest; unset: "
         "all requests; the value of a field whose name may be a secret's, such as `x-api-key`, is shown as `***`",
         default="",
+        needs=(HTTP,),
     )
     strip_prefix: bool = setting(
-        boolean, "true: the path prefix of the `ROUTE` is removed from the path that is sent", default="false"
+        boolean,
+        "true: the path prefix of the `ROUTE` is removed from the path that is sent",
+        default="false",
+        needs=(HTTP, _PATH),
     )
     rewrite_responses: str = setting(
         rewrites,
@@ -60,6 +67,7 @@ class RoutingSettings:
         "removed), several with commas, or `off`; `auto` is `location,cookies` with a path in `UPSTREAM` or "
         "`STRIP_PREFIX`, and `off` without",
         default=AUTO,
+        needs=(HTTP,),
     )
 
     def rewrites(self, base: str) -> frozenset[str]:

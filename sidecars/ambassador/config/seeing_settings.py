@@ -12,7 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from sidecars.ambassador.config.setting_types import HTTP
 from sidecars.ambassador.http.fields import CONTROL_FIELDS, may_be_secret
+from sidecars.chassis.config.declared_fields import on, one_of, that
 from sidecars.chassis.config.setting_types import (
     Secret,
     SettingType,
@@ -123,6 +125,14 @@ access_fields = SettingType("names", _parse_access_fields, ",".join)
 
 # -- settings ------------------------------------------------------------------------------------------------------
 
+_SPANS = that(
+    lambda settings: any(upstream.traces == ON for upstream in settings.upstreams.values()),
+    "no upstream has {traces}=on: set that, or unset the endpoint",
+)
+_TLS = that(
+    lambda settings: settings.traces_endpoint.scheme == "https", "{traces_endpoint} is without TLS: write https://"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SeeingSettings:
@@ -135,32 +145,43 @@ class SeeingSettings:
         "the trace of a request: `off` passes `traceparent` and `tracestate` on untouched; `context` makes them if "
         "there are none, and gives each attempt its own span id; `on` sends the spans to `TRACES_ENDPOINT`, too",
         default=OFF,
+        needs=(HTTP,),
     )
     traces_ratio: float = setting(
-        share, "the share of the traces that begin here and are sampled; of others, their parent decides", default="1%"
+        share,
+        "the share of the traces that begin here and are sampled; of others, their parent decides",
+        default="1%",
+        needs=(on("traces"),),
     )
     traces_errors: bool = setting(
         boolean,
         "the spans of each request that ends with an error are exported, whether sampled or not",
         default="true",
+        needs=(one_of("traces", ON),),
     )
     traces_slow: float | None = setting(
         duration(maximum="24h"),
         "the time from which on the spans of a request are exported, whether sampled or not; unset: none are exported "
         "for its time",
         default="",
+        needs=(one_of("traces", ON),),
     )
     request_id_header: str | None = setting(
         request_id_header,
         "the field with the id of a request, such as `x-request-id`: one that came is passed on, or a UUID (version 7) "
         "is made; unset: none is made",
         default="",
+        needs=(HTTP,),
     )
     access_log_fields: tuple[str, ...] | None = setting(
         access_fields,
         "the fields of a line of `ACCESS_LOG` about a request, in their order: `default`, names of fields, "
         "`request.<header>`, `response.<header>`; unset: `default`",
         default="",
+        needs=(
+            HTTP,
+            on("access_log"),
+        ),
     )
 
     @property
@@ -184,20 +205,31 @@ class CollectorSettings:
         "the URL of an OTLP receiver (HTTP, protobuf), such as `http://otel-collector.monitoring:4318/v1/traces`; "
         "without a path it is `/v1/traces`",
         default="",
+        needs=(_SPANS,),
     )
     traces_headers: Secret | None = setting(
         secret,
         "fields of each request to `TRACES_ENDPOINT`, one a line: `Name: value`; `TRACES_HEADERS_FILE` is read again "
         "for each request",
         default="",
+        needs=(on("traces_endpoint"),),
     )
     traces_ca: Path | None = setting(
         path_to_read,
         "PEM file of the authorities to trust for `TRACES_ENDPOINT`, instead of the system's; a new file is used as "
         "soon as it is there",
         default="",
+        needs=(
+            on("traces_endpoint"),
+            _TLS,
+        ),
     )
-    traces_service: str = setting(text, "the name of this service in its spans (`service.name`)", default="ambassador")
+    traces_service: str = setting(
+        text,
+        "the name of this service in its spans (`service.name`)",
+        default="ambassador",
+        needs=(on("traces_endpoint"),),
+    )
 
 
 def parse_headers(raw: str) -> list[tuple[str, str]]:
@@ -225,8 +257,6 @@ class _Observed(Protocol):
     def traces_endpoint(self) -> Url | None: ...
     @property
     def traces_headers(self) -> Secret | None: ...
-    @property
-    def traces_ca(self) -> Path | None: ...
 
 
 def problems(settings: _Observed, cls: type[Settings]) -> Iterator[str]:
@@ -243,23 +273,11 @@ def problems(settings: _Observed, cls: type[Settings]) -> Iterator[str]:
                 f"{of('traces')}=on, but {endpoint} is not set: set the URL of a receiver, or {of('traces')}=context"
                 " to pass traces on without spans"
             )
-        if upstream.upstream.protocol == "tcp":
-            for field in ("traces", "request_id_header", "access_log_fields"):
-                if upstream.set_by.get(field) == of(field):  # a default for all upstreams is no mistake
-                    yield f"{of(field)}: {of('upstream')} is not HTTP: leave it unset"
-            continue
         yield from _problems_of_fields(upstream, of)
 
 
 def _problems_of_collector(settings: _Observed, cls: type[Settings]) -> Iterator[str]:
-    endpoint, named = settings.traces_endpoint, variable(cls, "traces_endpoint")
-    is_used = any(upstream.traces == ON for upstream in settings.upstreams.values())
-    if endpoint is not None and not is_used:
-        yield f"{named} is set, but no upstream has {variable(cls, 'traces')}=on: set that, or unset the endpoint"
-    for field in ("traces_headers", "traces_ca"):
-        if getattr(settings, field) is not None and endpoint is None:
-            yield f"{variable(cls, field)} is set, but {named} is not: set both"
-    if settings.traces_headers is None or endpoint is None:
+    if settings.traces_headers is None:
         return
     try:
         parse_headers(settings.traces_headers.reveal())
@@ -271,8 +289,6 @@ def _problems_of_collector(settings: _Observed, cls: type[Settings]) -> Iterator
 
 def _problems_of_fields(upstream: Any, of: Any) -> Iterator[str]:
     names = upstream.access_log_fields or ()
-    if names and upstream.access_log == "off":
-        yield f"{of('access_log_fields')} is set, but {of('access_log')} is off: set that to all or errors"
     set_here = {edit.name.lower() for edit in upstream.headers or () if edit.sign != "-"}
     for name in names:
         side, _, header = name.partition(".")

@@ -7,6 +7,7 @@ import re
 from functools import cached_property
 
 from sidecars.ambassador.config.target_types import is_ipv6
+from sidecars.chassis.config.declared_fields import on, that
 from sidecars.chassis.config.setting_types import SettingType, path_to_read
 from sidecars.chassis.config.urls import RequestTarget
 from sidecars.chassis.runtime.light_dataclasses import dataclass
@@ -16,6 +17,23 @@ CONNECT, RESET, TIMEOUT = "connect", "reset", "timeout"
 
 # The values of PROTOCOL: which version of HTTP is spoken to the endpoints.
 AUTO_PROTOCOL, HTTP1_ALONE, HTTP2_ALONE = "auto", "http1", "http2"
+
+
+# -- what a setting of an upstream may need ------------------------------------------------------------------------
+
+HTTP = that(lambda upstream: upstream.upstream.protocol == "http", "{upstream} is not HTTP: leave it unset")
+HTTP2 = that(
+    lambda upstream: upstream.protocol != HTTP1_ALONE and upstream.upstream.speaks_http2,
+    "no target of {upstream} speaks HTTP/2, which gRPC needs: write h2c:// or https://",
+)
+TLS = that(lambda upstream: upstream.upstream.tls, "no target of {upstream} has TLS: write https:// or tls://")
+TLS_TUNNEL = that(
+    lambda upstream: upstream.upstream.tls and upstream.upstream.protocol != "http",
+    "no target of {upstream} is tls://: leave it unset",
+)
+LOOK_UPS = that(lambda upstream: upstream.asks_dns, "no name of {upstream} is looked up: leave it unset")
+RETRIES = on("retries")
+EJECTIONS = on("max_ejected")
 
 
 # -- balancing ----------------------------------------------------------------------------------------------------

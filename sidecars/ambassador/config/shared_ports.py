@@ -42,7 +42,6 @@ def _address(upstream: UpstreamSettings) -> str:
 def problems(upstreams: Mapping[str, UpstreamSettings], variable: Variable) -> Iterator[str]:
     """Yield a sentence for each problem of upstreams that share a port, and of routes."""
     for upstream in upstreams.values():
-        yield from _of_one(upstream, variable)
         mirror = upstreams.get(upstream.mirror.name) if upstream.mirror is not None else None
         if mirror is not None and mirror.upstream.base not in ("", upstream.upstream.base):
             yield (
@@ -54,20 +53,6 @@ def problems(upstreams: Mapping[str, UpstreamSettings], variable: Variable) -> I
             yield from _of_addresses(group, variable)
         yield from _of_rules(group, variable)
         yield from _of_the_port(group, variable)
-
-
-def _of_one(upstream: UpstreamSettings, variable: Variable) -> Iterator[str]:
-    name, base = upstream.name, upstream.upstream.base
-    if upstream.upstream.protocol != "http":
-        for field, is_set in (
-            ("route", bool(upstream.route)),
-            ("strip_prefix", upstream.strip_prefix),
-            ("rewrite_responses", bool(upstream.rewrites(base))),
-        ):
-            if is_set:
-                yield f"{variable(field, name)}: {variable('upstream', name)} is not HTTP: leave it unset"
-    elif upstream.strip_prefix and not any(rule.path for rule in upstream.route or ()):
-        yield f"{variable('strip_prefix', name)} is true, but {variable('route', name)} has no path: set one"
 
 
 def _of_addresses(group: Sequence[UpstreamSettings], variable: Variable) -> Iterator[str]:
@@ -115,6 +100,22 @@ def _of_the_port(group: Sequence[UpstreamSettings], variable: Variable) -> Itera
                 )
 
 
+_SEEN = (
+    "access_log",
+    "access_log_fields",
+    "request_id_header",
+    "traces",
+    "traces_ratio",
+    "traces_errors",
+    "traces_slow",
+)
+
+
+def seen_alike(group: Sequence[UpstreamSettings]) -> bool:
+    """Return True if all upstreams of a port log and trace alike: then the port does so, too, for its own requests."""
+    return all(getattr(each, field) == getattr(group[0], field) for each in group for field in _SEEN)
+
+
 def settings_of_port(name: str, group: Sequence[UpstreamSettings]) -> UpstreamSettings:
     """Return the settings of a port with routes: those that its upstreams have in common, no targets, and defaults."""
     logs = {each.access_log for each in group}
@@ -123,6 +124,7 @@ def settings_of_port(name: str, group: Sequence[UpstreamSettings]) -> UpstreamSe
         "listen": group[0].listen,
         "upstream": Targets(()),
         "access_log": "all" if "all" in logs else "errors" if "errors" in logs else "off",
+        "access_log_fields": group[0].access_log_fields if seen_alike(group) else None,
         # A port looks at its connections as often as the shortest time-out of its upstreams asks for.
         "timeout": min(each.timeout for each in group),
         "stream_idle_timeout": min(each.stream_idle_timeout for each in group),
@@ -131,6 +133,7 @@ def settings_of_port(name: str, group: Sequence[UpstreamSettings]) -> UpstreamSe
             [*(each.try_timeout for each in group), *(1.0 for each in group if each.deadline_header)]
         ),
         "total_timeout": _least(each.total_timeout for each in group),
+        "tunnel_idle_timeout": _least(each.tunnel_idle_timeout for each in group),
     }
     own |= {field: getattr(group[0], field) for field in OF_THE_PORT}
     return UpstreamSettings(**{**_defaults(), **own})

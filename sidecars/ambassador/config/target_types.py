@@ -301,6 +301,11 @@ def _parse_weight(parameters: list[str]) -> int:
     return weight
 
 
+def is_name(host: str) -> bool:
+    """Return True if the host of a target is a name, and no address."""
+    return ":" not in host and not re.fullmatch(r"[0-9.]+", host)
+
+
 def is_ipv6(literal: str) -> bool:
     """Return True if the text is an IPv6 address."""
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sidecars.chassis.config.declared_fields import on, that
 from sidecars.chassis.config.setting_types import Address, Secret, SettingType, choice, path_to_read, secret, text
 from sidecars.chassis.config.settings import setting
 from sidecars.chassis.config.urls import is_loopback
@@ -24,6 +25,8 @@ NO_HEADER, VERSION_2 = "off", "v2"  # the values of SEND_PROXY
 def _parse_proxy(raw: str) -> Proxy:
     from sidecars.chassis.http.proxy import proxies  # noqa: PLC0415 - loaded only where the setting is set
 
+    if raw.lower().startswith("socks"):
+        raise ValueError("SOCKS is not spoken here: expected the URL of an HTTP proxy, http://[user@]host:port")
     try:
         if "://" in raw:
             return proxies.parse(raw, ("http", "https"))
@@ -32,6 +35,7 @@ def _parse_proxy(raw: str) -> Proxy:
     raise ValueError("expected http://[user@]host:port or https://[user@]host:port")
 
 
+_TLS_PROXY = that(lambda upstream: upstream.proxy.scheme == "https", "{proxy} is without TLS: write https://")
 proxy_url = SettingType("URL", _parse_proxy, sensitive=True)
 
 
@@ -49,18 +53,24 @@ class WaySettings:
         secret,
         "the password for the user in `PROXY`; `PROXY_PASSWORD_FILE` is read again for each connection",
         default="",
+        needs=(on("proxy"),),
     )
     proxy_ca: Path | None = setting(
         path_to_read,
         "PEM file of the authorities to trust for an `https://` proxy, instead of the system's; a new file is used as "
         "soon as it is there",
         default="",
+        needs=(
+            on("proxy"),
+            _TLS_PROXY,
+        ),
     )
     no_proxy: str | None = setting(
         text,
         "hosts that are reached without `PROXY`, separated by commas: `example.org` and all below it, `.example.org`, "
         "an address, a network such as `10.0.0.0/8`, or `*`; a host or an address perhaps with a port",
         default="",
+        needs=(on("proxy"),),
     )
     send_proxy: str = setting(
         choice(NO_HEADER, VERSION_2),
@@ -86,11 +96,7 @@ class WaySettings:
         """Yield the field of each setting that contradicts another one, and a clause that says why."""
         proxy = self.proxy
         if proxy is None:
-            if self.proxy_password is not None:
-                yield "proxy_password", "is set, but {proxy} is not: set both"
             return
-        if self.proxy_ca is not None and proxy.scheme != "https":
-            yield "proxy_ca", f"is set, but {{proxy}} is {proxy}, without TLS: write https://"
         if self.proxy_password is not None and not proxy.lacks_password:
             yield "proxy_password", "is set, so {proxy} must have a user and no password: http://user@host:port"
         if self.no_proxy:

@@ -54,7 +54,8 @@ A tunnel (`tunnel`, `tcp`):
 
     waits for the first answer of DNS         TIMEOUT
     looks for an endpoint                     CONNECT_TIMEOUT for each attempt; none begins after TIMEOUT
-    both ends open                            TCP_KEEPALIVE, if a host is gone; else it may be silent
+    both ends open                            TUNNEL_IDLE_TIMEOUT, if it is set: both are reset; TCP_KEEPALIVE, if a
+                                              host is gone; else it may be silent
     one end closed or lost, the other stalls  IDLE_TIMEOUT: both are reset
     closed by the app                         at once, the next tick at the latest
 

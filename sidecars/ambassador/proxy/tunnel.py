@@ -3,7 +3,8 @@
 Each end is a `TunnelEnd`. States of a tunnel, and the events:
 
     joining      an end without a peer keeps the bytes that come, and pauses
-    open         bytes go both ways; it may be silent for ever, unless a host is gone (`tcp_keepalive`)
+    open         bytes go both ways; it may be silent for TUNNEL_IDLE_TIMEOUT, or for ever without that setting, unless
+                 a host is gone (`tcp_keepalive`)
     half-closed  one end has sent EOF: that is passed on, and the other direction goes on
     ending       one end is lost: the other one gets the bytes that are left, and is closed behind them
     closed       both are lost
@@ -15,6 +16,7 @@ Each end is a `TunnelEnd`. States of a tunnel, and the events:
     half-closed   EOF of the other end                                ending
     open, half-closed   a connection breaks, or is reset              closed: the other one is reset, since an orderly
                                                                       end would say that all had come
+    open                  nothing moves for TUNNEL_IDLE_TIMEOUT       closed: both are reset
     half-closed, ending   nothing moves for IDLE_TIMEOUT              closed: both are reset
     any           a host acknowledges nothing for 2 x TCP_KEEPALIVE   closed: both are reset
     any           nothing has named the endpoint for DRAIN_TIMEOUT    closed: both are reset, the app makes a new one
@@ -89,7 +91,7 @@ class TunnelEnd(asyncio.BufferedProtocol):
         # Of the app's end, for both ends: True if bytes came or an end changed since the last tick. It begins as True,
         # since the first tick would else compare against a `_since` that was never set.
         self.moved = True
-        self._untaken = 0  # the sum of `count_untaken` of both ends at the last tick, once one of them has ended
+        self._untaken = 0  # the sum of `count_untaken` of both ends at the last tick with a limit
         self._since = 0.0  # when one of these changed
         self._ticks = upstream.counters.accepted  # so that not all tunnels probe at the same tick
 
@@ -275,14 +277,17 @@ class TunnelEnd(asyncio.BufferedProtocol):
             self.abort()
 
     def _apply_idle_timeout(self, peer: TunnelEnd, now: float) -> None:
-        """Reset a tunnel of which an end has ended or is lost, and in which nothing has moved for IDLE_TIMEOUT."""
-        if not (self.ended or peer.ended or self.lost or peer.lost):
+        """Reset a tunnel in which nothing has moved for too long: IDLE_TIMEOUT once an end has ended or is lost."""
+        settings = self.upstream.settings
+        is_whole = not (self.ended or peer.ended or self.lost or peer.lost)
+        limit = settings.tunnel_idle_timeout if is_whole else settings.idle_timeout
+        if limit is None:
             self.moved, self._since = False, now
             return
         untaken = sum(end.count_untaken() for end in (self, peer) if not end.lost)
         if self.moved or untaken != self._untaken:
             self.moved, self._untaken, self._since = False, untaken, now
-        elif now - self._since >= self.upstream.settings.idle_timeout:
+        elif now - self._since >= limit:
             self.abort()
 
     def _note_change(self) -> None:

@@ -67,7 +67,8 @@ class ClientRegistry(StreamBudget):
         self._worked_until = 0.0  # when a connection that has ended was last at work
         # A look at many connections costs time; with a fifth of the shortest time-out it is exact enough.
         timeouts = [settings.timeout, settings.idle_timeout, settings.stream_idle_timeout]
-        timeouts += [limit for limit in (settings.try_timeout, settings.total_timeout) if limit is not None]
+        may_be_unset = (settings.try_timeout, settings.total_timeout, settings.tunnel_idle_timeout)
+        timeouts += [limit for limit in may_be_unset if limit is not None]
         timeouts += [_LOOK_EVERY] if settings.deadline_header else []
         self._look_every = min(_LOOK_EVERY, min(timeouts) / 5)
         self._look_at = 0.0

@@ -1,14 +1,27 @@
-"""Declares the fields of settings classes: `setting` for one variable, `group` for the members that share variables."""
+"""Declares the fields of settings classes: `setting` for one variable, `group` for the members that share variables.
+
+A setting may say what it needs beside it (`needs`). One that is set and lacks it has no effect, which ends the start
+with exit code 78 (`unused_settings`): whoever has set it expects one.
+"""
 
 from __future__ import annotations
 
 from sidecars.chassis.runtime import light_dataclasses
-from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from sidecars.chassis.config.setting_types import SettingType
+
+    Need = Callable[[Any, Callable[[str], str]], str]
+    """Returns why a setting has no effect beside the others of its member, as the end of a sentence; "" if it has one.
+
+    The second argument returns the variable of a field, for that sentence.
+    """
+
+DEFAULT_NAME = "default"  # of the member without a name, in logs, labels and `/status`
 
 
 def setting(
@@ -18,13 +31,21 @@ def setting(
     default: str | None = None,
     env: str | None = None,
     suffix: str | None = None,
+    needs: tuple[Need, ...] = (),
 ) -> Any:
     """A field of a settings class. No default: required; default "": unset is None. `env` is a name without prefix.
     If that is in lower case, such as `https_proxy`, the name in upper case is read where the other one is not set.
 
-    `suffix` is the variable's name behind the prefix, where it is not that of the field.
+    `suffix` is the variable's name behind the prefix, where it is not that of the field. `needs` must all be met.
     """
-    metadata = {"setting_type": setting_type, "help": help, "default": default, "env": env, "suffix": suffix}
+    metadata = {
+        "setting_type": setting_type,
+        "help": help,
+        "default": default,
+        "env": env,
+        "suffix": suffix,
+        "needs": needs,
+    }
     if default is None:
         return light_dataclasses.Field(metadata=metadata)
     return light_dataclasses.Field(lambda: setting_type.parse(default) if default else None, metadata)
@@ -39,3 +60,65 @@ def group(cls: type, *, anchor: str) -> Any:
     field that is not set, if that depends on the fields before it.
     """
     return light_dataclasses.Field(dict, {"group": cls, "anchor": anchor})
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One declared setting. The loader and the tables use it."""
+
+    field: str
+    suffix: str
+    variable: str
+    type: SettingType[Any]
+    help: str
+    default: str | None
+    group: str | None = None
+    needs: tuple[Need, ...] = ()
+
+    def named(self, prefix: str, name: str) -> str:
+        """Return the variable of the member called `name`."""
+        return self.variable if name == DEFAULT_NAME else f"{prefix}_{name.upper()}_{self.suffix}"
+
+
+# -- needs --------------------------------------------------------------------------------------------------------
+
+_OFF = ("off", "none")
+
+
+def on(*fields: str) -> Need:
+    """Return the need of at least one of these fields: it is set, and neither off nor zero."""
+
+    def why(member: Any, of: Callable[[str], str]) -> str:
+        values = [getattr(member, field) for field in fields]
+        if any(value and value not in _OFF for value in values):
+            return ""
+        if len(fields) > 1:
+            return f"neither {' nor '.join(map(of, fields))} is: set one of them"
+        shown = "not" if values[0] is None else f"{values[0]}".lower()
+        return f"{of(fields[0])} is {shown}: set both"
+
+    return why
+
+
+def one_of(field: str, *values: str) -> Need:
+    """Return the need of one of these values of a field."""
+
+    def why(member: Any, of: Callable[[str], str]) -> str:
+        value = getattr(member, field)
+        if value in values:
+            return ""
+        return f"{of(field)}={value} has no use for it: set {of(field)} to {' or '.join(values)}"
+
+    return why
+
+
+def that(holds: Callable[[Any], object], otherwise: str) -> Need:
+    """Return the need of something that a function of the member tells. `otherwise` has fields in braces."""
+
+    def why(member: Any, of: Callable[[str], str]) -> str:
+        if holds(member):
+            return ""
+        parts = otherwise.replace("}", "{").split("{")
+        return "".join(of(part) if position % 2 else part for position, part in enumerate(parts))
+
+    return why

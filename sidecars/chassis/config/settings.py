@@ -18,7 +18,10 @@ Rules that are implemented here and nowhere else:
 
 from __future__ import annotations
 
+from sidecars.chassis.config.declared_fields import DEFAULT_NAME as DEFAULT_NAME  # noqa: PLC0414 - for who reads specs
+from sidecars.chassis.config.declared_fields import Spec as Spec  # noqa: PLC0414 - for who reads specs
 from sidecars.chassis.config.declared_fields import group as group  # noqa: PLC0414 - for settings classes
+from sidecars.chassis.config.declared_fields import on
 from sidecars.chassis.config.declared_fields import setting as setting  # noqa: PLC0414 - for settings classes
 from sidecars.chassis.config.setting_types import Address, Secret, address, choice, duration, named_ports, text
 from sidecars.chassis.isolation import roots
@@ -35,8 +38,6 @@ if TYPE_CHECKING:
 
     S = TypeVar("S", bound="Settings")
     ReadFile = Callable[[str], str]
-
-DEFAULT_NAME = "default"  # of the member without a name, in logs, labels and `/status`
 
 _INJECTED = r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 _INJECTED_VALUE = r"(tcp|udp|sctp)(://\S+)?|\d+|[0-9a-fA-F.:]+"
@@ -113,9 +114,13 @@ class ServiceSettings(Settings):
         choice("loopback", "any"),
         "who gets page and `/status`: `loopback` is this Pod and `kubectl port-forward`, by address; others get 403",
         default="loopback",
+        needs=(on("admin_listen"),),
     )
     admin_siblings: dict[str, int] | None = setting(
-        named_ports, "admin ports of the Pod's other sidecars, for `/siblings`; unset: their default ports", default=""
+        named_ports,
+        "admin ports of the Pod's other sidecars, for `/siblings`; unset: their default ports",
+        default="",
+        needs=(on("admin_listen"),),
     )
     drain_timeout: float = setting(duration(), "time after SIGTERM in which work in progress may end", default="25s")
 
@@ -124,23 +129,6 @@ class ServiceSettings(Settings):
 
 
 # -- the declaration, as data -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One declared setting. The loader and the tables use it."""
-
-    field: str
-    suffix: str
-    variable: str
-    type: SettingType[Any]
-    help: str
-    default: str | None
-    group: str | None = None
-
-    def named(self, prefix: str, name: str) -> str:
-        """Return the variable of the member called `name`."""
-        return self.variable if name == DEFAULT_NAME else f"{prefix}_{name.upper()}_{self.suffix}"
 
 
 def specs(cls: type[Settings]) -> list[Spec]:
@@ -161,7 +149,8 @@ def _spec(prefix: str, item: light_dataclasses.Field, group_field: str | None = 
     data = item.metadata
     suffix = data["suffix"] or item.name.upper()
     variable = data["env"] or f"{prefix}_{suffix}"
-    return Spec(item.name, suffix, variable, data["setting_type"], data["help"], data["default"], group_field)
+    known = (data["setting_type"], data["help"], data["default"])
+    return Spec(item.name, suffix, variable, *known, group_field, data["needs"])
 
 
 # -- loading ------------------------------------------------------------------------------------------------------
@@ -186,18 +175,20 @@ class _Loader:
         self.variables = {spec.variable for spec in self.specs}
         self.problems: dict[str, str] = {}
         self.names: dict[str, set[str]] = {spec.group: set() for spec in self.specs if spec.group}
+        # The variable that set each field, by the group and the name of its member; without those set to the default.
+        self.set_by: dict[tuple[str | None, str], dict[str, str]] = {}
 
     def load(self) -> Any:
         ours = [variable for variable in self.environ if variable.upper().startswith(f"{self.prefix}_")]
         for variable in [variable for variable in ours if not self._is_known(variable)]:
             self.problems[variable] = f"{variable} is not a setting{self._nearest(variable)}"
-        values = {spec.field: self._value(spec, spec.variable) for spec in self.specs if not spec.group}
+        values = self._values([spec for spec in self.specs if not spec.group], DEFAULT_NAME)
         for item in light_dataclasses.fields(self.cls):
             if item.metadata.get("group"):
                 values[item.name] = self._group(item)
         if not self.problems:
-            settings = self.cls(**values)
-            self.problems = {sentence: sentence for sentence in settings.check()}
+            settings, unused = self._in_force(self.cls(**values))
+            self.problems = {sentence: sentence for sentence in (*unused, *settings.check())}
         if self.problems:
             raise SettingsError(list(self.problems.values()))
         return settings
@@ -252,20 +243,32 @@ class _Loader:
         self.problems |= wrong_values.without_anchor(named, anchor, self.variables, others, self.environ)
 
     def _member(self, cls: type, members: list[Spec], name: str) -> Any:
-        values: dict[str, Any] = {"name": name}
-        set_by: dict[str, str] = {}
+        values = {"name": name, **self._values(members, name, getattr(cls, "defaults_of", None))}
+        if any(item.name == "set_by" for item in light_dataclasses.fields(cls)):
+            values["set_by"] = self.set_by[members[0].group, name]
+        return cls(**values) if not self.problems else None
+
+    def _values(self, members: list[Spec], name: str, defaults_of: Any = None) -> dict[str, Any]:
+        """Return the value of each of these settings for the member of that name, and note what has set it."""
+        values: dict[str, Any] = {}
+        set_by = self.set_by.setdefault((members[0].group, name), {})
         for spec in members:
             named = spec.named(self.prefix, name)
             variable = named if self._is_set(named) else spec.variable
-            values[spec.field] = self._value(spec, variable)
-            default = spec.type.parse(spec.default) if spec.default else None
+            value = values[spec.field] = self._value(spec, variable)
             if not self._is_set(variable):
-                values |= cls.defaults_of(values, spec) if hasattr(cls, "defaults_of") else {}
-            elif values[spec.field] != default:
+                values |= defaults_of(values, spec) if defaults_of else {}
+            elif value != (spec.type.parse(spec.default) if spec.default else None):
                 set_by[spec.field] = variable
-        if any(item.name == "set_by" for item in light_dataclasses.fields(cls)):
-            values["set_by"] = set_by
-        return cls(**values) if not self.problems else None
+        return values
+
+    def _in_force(self, settings: Any) -> tuple[Any, list[str]]:
+        """Return the settings without those that have no effect, and a sentence for each that should have one."""
+        if not any(spec.needs and spec.field in set_by for set_by in self.set_by.values() for spec in self.specs):
+            return settings, []
+        from sidecars.chassis.config import unused_settings  # noqa: PLC0415 - few such settings are set
+
+        return unused_settings.in_force(settings, self.specs, self.set_by)
 
     def _is_set(self, variable: str) -> bool:
         return variable in self.environ or f"{variable}_FILE" in self.environ

@@ -1,13 +1,19 @@
 """Settings that are set and have no effect. A variable is judged by the members of its group: inputs, sinks or apps.
 
 A variable with a name is for one member. A variable without a name is the default for each member that does not set its
-own. It is in use if it has an effect for at least one of them.
+own. It is in use if it has an effect for at least one of them; the others have the setting's own default instead.
+
+`in_force` judges by what the declarations say (`setting(…, needs=…)`), for all settings of a class at once.
+`unused_variables` judges by the functions of its caller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+from sidecars.chassis.config.declared_fields import DEFAULT_NAME, Spec
+from sidecars.chassis.runtime import light_dataclasses
 
 
 class GroupMember(Protocol):
@@ -23,6 +29,9 @@ WhyUnused = Callable[[H], str]
 """Returns the reason why a field has no effect for the member, as the end of a sentence; "" if it has one."""
 
 _OFF = (None, "none")
+
+SetBy = Mapping[tuple[str | None, str], Mapping[str, str]]
+"""The variable that set each field, by the group (None: the process) and the name of the member."""
 
 
 def members_by_variable(members: Iterable[H], field: str) -> dict[str, list[H]]:
@@ -42,3 +51,59 @@ def unused_variables(members: Iterable[H], checks: Mapping[str, WhyUnused[H]]) -
             reasons = [why_unused(member) for member in concerned]
             if all(reasons):
                 yield f"{variable} is set, but {'; '.join(dict.fromkeys(reasons))}"
+
+
+def in_force(settings: Any, specs: Iterable[Spec], set_by: SetBy) -> tuple[Any, list[str]]:
+    """Return the settings, and a sentence for each variable that has no effect for any of its members.
+
+    Of a variable that has an effect for some members, the others get the default.
+    """
+    known = list(specs)
+    sentences: list[str] = []
+    defaults: dict[tuple[str | None, str], dict[str, Any]] = {}
+    for spec in known:
+        reasons: dict[str, dict[str, str]] = {}  # by the variable, and by the member
+        for name, member in _members(settings, spec) if spec.needs else ():
+            variable = set_by.get((spec.group, name), {}).get(spec.field)
+            if variable is not None and not _is_turned_off(getattr(member, spec.field)):
+                reasons.setdefault(variable, {})[name] = _reason(spec, known, settings.PREFIX, name, member)
+        for variable, by_name in reasons.items():
+            if all(by_name.values()):
+                sentences.append(f"{variable} is set, but {'; '.join(dict.fromkeys(by_name.values()))}")
+                continue
+            for name in [name for name, reason in by_name.items() if reason]:
+                value = spec.type.parse(spec.default) if spec.default else None
+                defaults.setdefault((spec.group, name), {})[spec.field] = value
+    return (_with_defaults(settings, defaults) if defaults else settings), sentences
+
+
+def _is_turned_off(value: object) -> bool:
+    """Return True if a setting was set to say that nothing is wanted."""
+    return value is None or str(value) in ("off", "none")
+
+
+def _members(settings: Any, spec: Spec) -> Iterable[tuple[str, Any]]:
+    return getattr(settings, spec.group).items() if spec.group else ((DEFAULT_NAME, settings),)
+
+
+def _reason(spec: Spec, specs: Iterable[Spec], prefix: str, name: str, member: Any) -> str:
+    def of(field: str) -> str:
+        """Return the variable of a field, of this member if it is one of its group."""
+        found = next(each for each in specs if each.field == field)
+        return found.named(prefix, name if found.group else DEFAULT_NAME)
+
+    return next((reason for need in spec.needs if (reason := need(member, of))), "")
+
+
+def _with_defaults(settings: Any, defaults: Mapping[tuple[str | None, str], Mapping[str, Any]]) -> Any:
+    """Return the settings with these fields of their members set to the default."""
+    groups: dict[str, dict[str, Any]] = {}
+    for (group, name), fields in defaults.items():
+        members = groups.setdefault(group or "", {**getattr(settings, group or "")})
+        changes = dict(fields)
+        if hasattr(members[name], "set_by"):
+            changes["set_by"] = {
+                field: variable for field, variable in members[name].set_by.items() if field not in fields
+            }
+        members[name] = light_dataclasses.replace(members[name], **changes)
+    return light_dataclasses.replace(settings, **groups)

@@ -109,7 +109,9 @@ def test_an_upstream_of_tcp_may_stand_beside_one_that_is_traced_but_cannot_be_tr
     load(Settings, {**both, **ENDPOINT})
     with pytest.raises(SettingsError) as caught:
         load(Settings, {**both, "AMBASSADOR_DB_TRACES": "context"})
-    assert caught.value.problems == ["AMBASSADOR_DB_TRACES: AMBASSADOR_DB_UPSTREAM is not HTTP: leave it unset"]
+    assert caught.value.problems == [
+        "AMBASSADOR_DB_TRACES is set, but AMBASSADOR_DB_UPSTREAM is not HTTP: leave it unset"
+    ]
 
 
 def test_credentials_for_a_collector_without_encryption_are_warned_about() -> None:

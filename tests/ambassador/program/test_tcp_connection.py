@@ -71,6 +71,36 @@ def respond_late(peer: Peer) -> None:
     peer.send(b"late:" + data)
 
 
+def test_a_tunnel_in_which_nothing_moves_ends_with_tunnel_idle_timeout_and_one_that_moves_does_not(
+    start: Start,
+) -> None:
+    def echo(peer: Peer) -> None:
+        while data := peer.exactly(1):
+            peer.send(data)
+
+    with backends(echo) as (backend,):
+        ambassador = Ambassador(start, f"tcp://127.0.0.1:{backend.port}", TUNNEL_IDLE_TIMEOUT="2s")
+        with ambassador.connect() as busy, ambassador.connect() as silent:
+            silent.send(b"a")
+            assert silent.exactly(1) == b"a"
+            ended = threading.Event()
+
+            def await_end() -> None:
+                with contextlib.suppress(ConnectionResetError):
+                    silent.rest()
+                ended.set()
+
+            threading.Thread(target=await_end, daemon=True).start()
+
+            def has_ended() -> bool:
+                busy.send(b"b")
+                assert busy.exactly(1) == b"b"
+                return ended.is_set()
+
+            wait_until(has_ended, "the end of the silent one")
+        wait_until(lambda: ambassador.metric("ambassador_upstream_connections_open") == 0, "no connection left")
+
+
 def test_a_half_close_before_anything_moved_leaves_the_server_its_time_to_answer(start: Start) -> None:
     with backends(respond_late) as (backend,):
         ambassador = Ambassador(start, f"tcp://127.0.0.1:{backend.port}")

@@ -25,6 +25,19 @@ def take(peer: Peer) -> tuple[bytes, bytes]:
     return head, body
 
 
+def test_an_upgraded_connection_that_is_silent_ends_with_tunnel_idle_timeout(start: Start) -> None:
+    def agree(peer: Peer) -> None:
+        take(peer)
+        peer.send(SWITCHED)
+        peer.rest()
+
+    with backends(agree) as (backend,), Ambassador(start, backend.url, TUNNEL_IDLE_TIMEOUT="1s").connect() as peer:
+        peer.send(SIZED)
+        assert peer.head().startswith(b"HTTP/1.1 101 ")
+        with pytest.raises(ConnectionResetError):
+            peer.rest()
+
+
 @pytest.mark.parametrize("request_", [SIZED, CHUNKS], ids=["Content-Length", "chunked"])
 def test_a_post_with_a_body_is_upgraded(start: Start, request_: bytes) -> None:
     seen: list[tuple[bytes, bytes]] = []

@@ -61,9 +61,9 @@ def test_a_unix_socket_is_made_in_its_directory() -> None:
 
 
 def test_only_an_ambassador_with_a_target_in_kubernetes_reads_the_token_of_the_pod() -> None:
-    given = {"AMBASSADOR_KUBERNETES_ACCOUNT": "/sa"}
-    assert "/sa" not in declared("ambassador", AMBASSADOR_UPSTREAM="http://orders.shop.svc", **given)
-    assert declared("ambassador", AMBASSADOR_UPSTREAM="k8s://orders.shop:http", **given)["/sa"] == roots.READ
+    account = "/var/run/secrets/kubernetes.io/serviceaccount"
+    assert account not in declared("ambassador", AMBASSADOR_UPSTREAM="http://orders.shop.svc")
+    assert declared("ambassador", AMBASSADOR_UPSTREAM="k8s://orders.shop:http")[account] == roots.READ
 
 
 def test_only_an_ambassador_with_workers_starts_programs() -> None:

@@ -15,6 +15,7 @@ from sidecars.ambassador.upstream.upstream import Upstream
 from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 from sidecars.chassis.config.settings import load
 from sidecars.chassis.runtime.health import ReadinessLatch
+from sidecars.chassis.runtime.light_dataclasses import replace
 from tests.ambassador.exchanges import Pair, Wire, wire
 
 
@@ -83,8 +84,11 @@ def is_closed(connection: UpstreamConnection) -> bool:
 class MirrorPair(Pair):
     """An upstream, and the other one that gets copies of its requests, with idle connections."""
 
-    def __init__(self, percent: int = 100, shadow: dict[str, str] | None = None, **environ: str) -> None:
+    def __init__(
+        self, percent: int = 100, shadow: dict[str, str] | None = None, limit: int = 128, **environ: str
+    ) -> None:
         super().__init__(**environ)
+        self.upstream.settings = replace(self.upstream.settings, mirror_limit=limit)
         environ = {"AMBASSADOR_UPSTREAM": "http://shadow:8080", **(shadow or {})}
         settings = load(Settings, environ).upstreams["default"]
         self.other = Upstream(settings, self.loop, ReadinessLatch("other", ""), memory=self.upstream.memory)

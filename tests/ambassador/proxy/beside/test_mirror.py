@@ -42,7 +42,7 @@ TRACED = b"GET /a HTTP/1.1\r\nHost: a\r\ntraceparent: 00-%b-%b-01\r\nX-Request-I
 
 def test_a_copy_has_the_trace_and_the_request_id_of_the_app_though_its_upstream_writes_them_anew() -> None:
     with MirrorPair(AMBASSADOR_TRACES="context", AMBASSADOR_REQUEST_ID_HEADER="X-Request-Id") as pair:
-        observe(pair.upstream, None)
+        observe(pair.upstream, None, pair.upstream.settings)
         pair.client.data_received(TRACED)
         pair.turn()
         copy = written(pair.copy).lower()
@@ -59,7 +59,7 @@ def test_a_copy_is_observed_as_any_request_of_the_upstream_of_the_mirror() -> No
         "AMBASSADOR_ACCESS_LOG_FIELDS": "path,trace_id",
     }
     with MirrorPair(shadow=shadow) as pair:
-        observe(pair.other, None)
+        observe(pair.other, None, pair.other.settings)
         pair.client.data_received(TRACED)
         pair.turn()
         copy = written(pair.copy)
@@ -255,7 +255,7 @@ def test_a_body_that_never_comes_leaves_nothing_behind() -> None:
 
 
 def test_no_more_copies_are_under_way_than_the_limit_allows() -> None:
-    with MirrorPair(AMBASSADOR_MIRROR_LIMIT="1") as pair:
+    with MirrorPair(limit=1) as pair:
         for _ in range(3):
             pair.client.data_received(GET)
             pair.connection.data_received(response())
