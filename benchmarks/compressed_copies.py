@@ -18,7 +18,7 @@ from benchmarks.figures import Figure, conclude
 from sidecars.logshipper.input.compressed.inspection import inspect
 from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.fingerprint import position_fingerprint, prefix_fingerprint
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 
 SIZE, ROUNDS = 64 << 20, 20
 

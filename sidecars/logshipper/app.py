@@ -48,6 +48,7 @@ from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.delivery.shipper import Shipper
 from sidecars.logshipper.delivery.sink_queue import SinkQueue
 from sidecars.logshipper.delivery.unparsed_events import UnparsedEvents
+from sidecars.logshipper.input import open_files
 from sidecars.logshipper.input.followed_files import Inputs
 from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.rotation.rotated_file_deletion import RotatedFilePolicy
@@ -189,6 +190,7 @@ class _App:
     async def _release_when_ready(self, starting: ReadinessLatch) -> None:
         await self._scan_loop.ready.wait()
         starting.release()
+        open_files.give_back_memory()  # of the first scan
 
     def _wake(self) -> None:
         for shipper in self._shippers:
@@ -326,6 +328,7 @@ def _keep_freed_memory() -> None:
     """Let malloc keep up to 2 MiB of freed memory, instead of 128 KiB: the next batch needs it.
 
     glibc returns larger blocks to the kernel, which has to clear them again for each batch; that was half of the system
-    time. Freeing a large block raises its limits to the block's size, and to twice that size (mallopt(3)).
+    time. Freeing a large block raises its limits to the block's size, and to twice that size (mallopt(3)). At rest it
+    is given back: see `open_files`.
     """
     bytes(_FREED)

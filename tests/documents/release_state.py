@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from dataclasses import replace
+from copy import copy
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from sidecars import chassis  # noqa: E402 - the script finds it by the line above
 from sidecars.logshipper.model.fingerprint import position_fingerprint, prefix_fingerprint  # noqa: E402 - the script finds it by the line above
-from sidecars.logshipper.state.checkpoint import FileState  # noqa: E402 - the script finds it by the line above
+from sidecars.logshipper.state.file_state import FileState  # noqa: E402 - the script finds it by the line above
 from sidecars.logshipper.state.sent_batches import ChunkRange, SentBatch  # noqa: E402 - the script finds it by the line above
 from sidecars.logshipper.state.store import Store  # noqa: E402 - the script finds it by the line above
 from sidecars.warcopier.artifacts import Fingerprint, ManifestEntry  # noqa: E402 - the script finds it by the line above
@@ -56,9 +56,9 @@ async def write_positions(folder: Path) -> None:
     store.open()
     store.add_sinks(["loki", "audit"])
     store.add_file(FORGOTTEN)
-    store.add_file(replace(ROTATED, positions=dict(ROTATED.positions)))
+    store.add_file(copy(ROTATED))
     await store.save()
-    store.add_file(replace(CURRENT, positions=dict(CURRENT.positions)))
+    store.add_file(copy(CURRENT))
     store.record_decision("audit", {}, RECEIPT, [])
     store.record_sending("audit", IN_FLIGHT)
     store.forget_file(FORGOTTEN.generation)

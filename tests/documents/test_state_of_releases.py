@@ -18,7 +18,8 @@ from sidecars import chassis
 from sidecars.chassis.isolation.beneath import Root
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.state import checkpoint
-from sidecars.logshipper.state.store import SNAPSHOT, Store
+from sidecars.logshipper.state.snapshot_file import SNAPSHOT
+from sidecars.logshipper.state.store import Store
 from sidecars.warcopier.target import manifest
 from sidecars.warcopier.tomcat_names import MANIFEST
 from tests.documents import release_state

@@ -25,6 +25,7 @@ from sidecars.logshipper.sinks.encodings.messages import syslog_frames
 from sidecars.logshipper.sinks.over_http import elasticsearch, otlp
 from sidecars.logshipper.sinks.protocols import loki_refusal
 from sidecars.logshipper.state import checkpoint
+from sidecars.logshipper.state.file_state import FileState
 from sidecars.logshipper.transform.patterns import ll1
 from tests.growth import Case, require_linear
 from tests.logshipper.pipelines import make_pipeline, processed
@@ -254,12 +255,12 @@ def a_snapshot(n: int) -> bytes:
     state = checkpoint.State()
     for number in range(n):
         generation = f"{number:032x}"
-        state.files[generation] = checkpoint.FileState(generation, "/logs/a", "/logs/a", "default", 1, number)
+        state.files[generation] = FileState(generation, "/logs/a", "/logs/a", "default", 1, number)
     return bytes(checkpoint.dump(state, 1))
 
 
 def a_journal(n: int) -> bytes:
-    state = checkpoint.FileState("g", "/logs/a", "/logs/a", "default", 1, 1)
+    state = FileState("g", "/logs/a", "/logs/a", "default", 1, 1)
     return b"".join(checkpoint.journal_line(checkpoint.file_entry(state)) for _ in range(n))
 
 

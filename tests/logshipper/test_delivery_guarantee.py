@@ -31,6 +31,7 @@ from sidecars.logshipper.sinks.base import BatchRefused, BatchTooLarge, Outcome,
 from sidecars.logshipper.sinks.encodings import ndjson
 from sidecars.logshipper.state import checkpoint
 from tests.logshipper.pod import ROTATE_WAIT, Pod
+from tests.logshipper.state.snapshots import write_snapshot
 from tests.logshipper.support import lines_of
 from tests.support import examples
 
@@ -281,7 +282,7 @@ class LogShipping(RuleBasedStateMachine):
         """Save the state as `Store.save` does, without its thread."""
         store = self.pod.store
         store._begin_journal()
-        store._write(checkpoint.pieces(store.state, store.state.journal), store.state.journal)
+        write_snapshot(store, checkpoint.pieces(store.state, store.state.journal), store.state.journal)
 
     # -- the judge -----------------------------------------------------------------------------------------------------
 

@@ -11,9 +11,10 @@ import pytest
 
 from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.state import checkpoint
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 from sidecars.logshipper.state.sent_batches import ChunkRange, SentBatch
 from sidecars.logshipper.state.store import Store
+from tests.logshipper.state.snapshots import write_snapshot
 from tests.model.checker import MODEL
 
 GENERATION = "g0"
@@ -68,7 +69,7 @@ class Replay:
                     store._begin_journal()
                 self._copy = (list(checkpoint.pieces(store.state, store.state.journal)), store.state.journal)
             case ["renamed"]:
-                store._write(*self._copy)
+                write_snapshot(store, *self._copy)
             case ["saved"]:
                 store._begun = False
             case ["kill"]:

@@ -17,12 +17,12 @@ from sidecars.logshipper.input.follower import Follower
 from sidecars.logshipper.input.open_files import OpenFiles
 from sidecars.logshipper.input.rotation import rotated_file_matching
 from sidecars.logshipper.input.tail import Tail
-from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.model.ledger import EXPIRED
 from sidecars.logshipper.sinks.over_http import http
 from sidecars.logshipper.state import checkpoint
+from sidecars.logshipper.state.snapshot_file import SnapshotFile
 from sidecars.logshipper.state.store import Store
 from tests.world.replacing import replace
 
@@ -43,17 +43,17 @@ def settle_before_delivery() -> None:
 
 def rename_the_snapshot_without_fsync() -> None:
     """Do not flush the snapshot before it gets its name."""
-    write = Store._write
+    finish = SnapshotFile.finish
 
-    def write_without(self: Store, pieces: Iterable[tuple[int, bytes]], journal: int) -> None:
+    def finish_without(self: SnapshotFile, journal: int) -> None:
         fsync = os.fsync
         replace(os, "fsync", lambda _number: None)
         try:
-            write(self, pieces, journal)
+            finish(self, journal)
         finally:
             replace(os, "fsync", fsync)
 
-    replace(Store, "_write", write_without)
+    replace(SnapshotFile, "finish", finish_without)
     replace(Root, "sync", lambda _self: None)
 
 
@@ -61,10 +61,8 @@ def begin_the_journal_after_the_snapshot() -> None:
     """Swap the order: changes while the snapshot is written go to the journal that it makes void."""
 
     async def save(self: Store) -> bool:
-        state = await steps.run_in_turns(checkpoint.copy(self.state))
-        number = self.state.journal + 1
         try:
-            await self._thread.call(lambda: self._write(checkpoint.pieces(state, number), number))
+            await self._write(self.state.journal + 1)
             self._begin_journal()
         except OSError as error:
             self._note_problem(str(error))
@@ -157,7 +155,9 @@ def take_a_file_for_the_closed_one_with_its_inode() -> None:
     """Read on in whatever has the inode of a closed file, from its position."""
 
     def unpark(self: Tail, descriptor: int, content: Any = None) -> bool:
-        self.descriptor, self.parked, self.content = descriptor, False, content
+        self.descriptor, self.parked = descriptor, False
+        if self.compressed is not None:
+            self.compressed.content = content
         return True
 
     replace(Tail, "unpark", unpark)

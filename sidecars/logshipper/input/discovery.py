@@ -13,11 +13,12 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from operator import attrgetter
+from typing import Protocol
 
 from sidecars.chassis.runtime import descriptors
 from sidecars.logshipper.config.input_settings import InputSettings
@@ -53,14 +54,66 @@ class FoundFile:
         return self.size, self.modified
 
 
+class Followed(Protocol):
+    """A file that is followed: a `Tail`."""
+
+    @property
+    def key(self) -> FileKey: ...
+
+    def is_at(self, path: str, size: int, modified: int) -> bool: ...
+
+    def as_found(self) -> FoundFile: ...
+
+
 # -- listing -----------------------------------------------------------------------------------------------------------
+
+
+class ListedFiles(Mapping[FileKey, FoundFile]):
+    """The files of a listing. The entry of one that is where and as it was seen last is its tail: it takes no memory.
+
+    If such a tail has continued in another file since, what is left at the key is not listed.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[FileKey, FoundFile | Followed] = {}
+
+    def __getitem__(self, key: FileKey) -> FoundFile:
+        one = self._files[key]
+        if isinstance(one, FoundFile):
+            return one
+        if one.key != key:
+            raise KeyError(key)
+        return one.as_found()
+
+    def __contains__(self, key: object) -> bool:
+        one = self._files.get(key)  # type: ignore[call-overload] # of any type, as a mapping allows
+        return one is not None and bool(one.key == key)
+
+    def __iter__(self) -> Iterator[FileKey]:
+        return (key for key, one in self._files.items() if one.key == key)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def add(self, one: FoundFile | Followed) -> None:
+        """Add a file, or the tail of one that is where and as it was seen last."""
+        self._files[one.key] = one
+
+    def has_unchanged(self, tail: Followed) -> bool:
+        """Return True if the tail's file is listed, and was where and as it was seen last."""
+        return self._files.get(tail.key) is tail
+
+    def changed(self) -> Iterator[FoundFile | None]:
+        """Yield the files that are new, or are not where or as they were seen last, and None for each other one."""
+        for one in self._files.values():
+            yield one if isinstance(one, FoundFile) else None
 
 
 class Listing:
     """The regular files that the globs match now. Made for one scan.
 
-    Each file is listed once, under any number of names (links, hard links). `followed` has the keys of the files that
-    are followed: they are listed in any case, and come first. The oldest of the new files follows them.
+    Each file is listed once, under any number of names (links, hard links). `followed` has the files that are followed:
+    they are listed in any case, and come first. The oldest of the new files follows them.
 
     `refused(path, error, input)` is called for a file or directory that may not be looked at. Without the call it would
     seem to be empty. `input` is "" for a path that does not make the input unreadable: a directory that only `**` has
@@ -72,14 +125,15 @@ class Listing:
         inputs: Mapping[str, InputSettings],
         volumes: LogVolumes,
         refused: Callable[[str, OSError, str], None],
-        followed: Collection[FileKey] = (),
+        followed: Mapping[FileKey, Followed] | None = None,
     ) -> None:
         self._inputs = inputs
         self._volumes = volumes
         self._refused = refused
-        self._followed = followed
+        self._followed = followed or {}
+        self._owners: Counter[int] = Counter()  # of the listed files that are followed, by user id
         self._new: dict[FileKey, FoundFile] = {}  # files that are not followed yet
-        self.files: dict[FileKey, FoundFile] = {}
+        self.files = ListedFiles()
         self.folders: set[str] = set()  # the directories in which names were looked for
         self.left_out = 0  # files for which there is no room
         self.left_out_with_content = 0
@@ -99,10 +153,11 @@ class Listing:
                         self._add(match, name)
         yield from self._choose_new(max(0, MAX_FILES - len(self._followed)))
         new = yield from steps.sort(self._new.values(), attrgetter("modified", "path"))
+        self._new = {}
         for count, found in enumerate(new):
             if count % _CHOSEN_AT_ONCE == 0:
                 yield
-            self.files[found.key] = found
+            self.files.add(found)
 
     def missing(self, inputs: Collection[str]) -> Generator[None, None, dict[str, str]]:
         """Return, for each log of these inputs, the path of a rotated file that is missing."""
@@ -140,19 +195,27 @@ class Listing:
         if not stat.S_ISREG(status.st_mode):
             self._refused(path, OSError(errno.EINVAL, "it is no regular file", path), "")
             return
-        key = file_key(status)
-        files = self.files if key in self._followed else self._new
-        known = files.get(key)
+        key, owner = file_key(status), status.st_uid
+        tail = self._followed.get(key)
+        known = self._new.get(key) if tail is None else self.files.get(key)
         if known is not None and not (path < known.path and os.path.dirname(path) == os.path.dirname(known.path)):  # noqa: PTH120 - paths are text
             return
-        owner = status.st_uid
-        files[key] = FoundFile(path, known.input if known else name, key, status.st_size, status.st_mtime_ns, owner)
+        if tail is not None:
+            self._owners[owner] += known is None
+            if tail.is_at(path, status.st_size, status.st_mtime_ns):
+                self.files.add(tail)
+                return
+        found = FoundFile(path, known.input if known else name, key, status.st_size, status.st_mtime_ns, owner)
+        if tail is None:
+            self._new[key] = found
+        else:
+            self.files.add(found)
 
     def _choose_new(self, room: int) -> Generator[None, None, None]:
         """Keep as many new files as there is room for: first those with content, and of these the newest."""
         if not self._new:
             return
-        owners = Counter(found.owner for found in self.files.values())
+        owners = self._owners.copy()
         chosen: dict[FileKey, FoundFile] = {}
         new = yield from steps.sort(self._new.values(), _rank, reverse=True)
         for count, found in enumerate(new):

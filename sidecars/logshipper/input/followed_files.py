@@ -29,7 +29,7 @@ from sidecars.logshipper.model.fingerprint import START, Fingerprint
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.line_cutting import CuttingRules
 from sidecars.logshipper.model.times.event_times import FileTimes
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 from sidecars.logshipper.state.store import Store
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
@@ -252,7 +252,7 @@ class FollowedFiles:
         one = self._input(state.input)
         state.input = one.name  # the inputs may have had other names when the state was saved
         first = Fingerprint(state.size, 0, "") if one.start_at == "end" else START
-        state.positions = {sink: state.positions.get(sink, first) for sink in self._ledgers[one.name]}
+        state.set_positions({sink: state.position(sink) or first for sink in self._ledgers[one.name]})
 
     def _follow(self, state: FileState) -> Tail:
         rules = self._rules[state.input]
@@ -268,7 +268,7 @@ class FollowedFiles:
         if found.input:
             tail.assign(found.input, self._rules[found.input])
             tail.add_sinks(self._ledgers[found.input], at_end=self._inputs[found.input].start_at == "end")
-        self._by_key[found.key] = tail
+        self._by_key[tail.key] = tail
         try:
             tail.attach(descriptor)
             self.open_files.use(tail)
@@ -290,7 +290,7 @@ class FollowedFiles:
         state, descriptor = tail.state, tail.descriptor if self.ensure_open(tail) else None
         if descriptor is None:
             return
-        if tail.stored is not None:
+        if tail.compressed is not None:
             self._become_dormant(tail)  # a compressed file is not what it was
             return
         original = FoundFile(state.path, state.input, tail.key, 0, 0)

@@ -42,7 +42,7 @@ from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.file_key import FileKey, file_key
 from sidecars.logshipper.model.ledger import GIVEN_UP, Ledger
 from sidecars.logshipper.model.line_cutting import Ending
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 from sidecars.logshipper.state.store import Store
 
 log = logs.get("follow")
@@ -169,7 +169,7 @@ class Follower(CompressedCopies):
         """Do the first half of a scan: list the files, poll the followed ones, and find those of dormant tails."""
         self.access.begin_scan()
         self._volumes.refresh(self.access.refused)
-        listing = Listing(self._inputs, self._volumes, self.access.refused, self._by_key.keys())
+        listing = Listing(self._inputs, self._volumes, self.access.refused, self._by_key)
         yield from listing.steps()
         self.access.note_left_out(listing.left_out)
         self._leave_own_files(listing.files)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Container, Generator, Mapping
 from functools import partial
 
 from sidecars.chassis.runtime import logs
-from sidecars.logshipper.input.discovery import FoundFile
+from sidecars.logshipper.input.discovery import FoundFile, ListedFiles
 from sidecars.logshipper.input.file_access import reader_at
 from sidecars.logshipper.input.followed_files import FollowedFiles, Inputs
 from sidecars.logshipper.input.rotation.missed_files import MissedFiles
@@ -32,7 +32,7 @@ from sidecars.logshipper.model import fingerprint, utf16_cutting
 from sidecars.logshipper.model.file_key import FileKey
 from sidecars.logshipper.model.fingerprint import POSITION_LENGTH, PREFIX_LENGTH
 from sidecars.logshipper.model.ledger import Ledger
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 from sidecars.logshipper.state.store import Store
 
 log = logs.get("follow")
@@ -62,25 +62,27 @@ class NewFiles(FollowedFiles):
         self._is_empty = False  # True if the new file is
         self.has_first_content = False  # True if an untold file has content: the next scan decides on it
 
-    def _follow_new(self, files: Mapping[FileKey, FoundFile], *, first: bool) -> Generator[None, None, None]:
+    def _follow_new(self, files: ListedFiles, *, first: bool) -> Generator[None, None, None]:
         heads: HeadIndex | None = None
-        for count, (key, found) in enumerate(files.items()):
-            tail = self._by_key.get(key)
+        for count, found in enumerate(files.changed()):
+            if count % _AT_ONCE == 0:
+                yield
+            if found is None:
+                continue  # it is followed, and where it was
+            tail = self._by_key.get(found.key)
             if tail is None:
                 heads = heads or (yield from HeadIndex.of(list(self.tails.values())))
                 self._consider(found, heads, at_end=first and self._inputs[found.input].start_at == "end")
+                if (followed := self._by_key.get(found.key)) is not None:
+                    files.add(followed)  # the entry takes no memory any more
                 yield
             elif tail.state.path != found.path:
-                tail.move(found.path, key, self._folder_of(found.path))
+                tail.move(found.path, found.key, self._folder_of(found.path))
                 self._store.record_file(tail.state)
-            if self._untold and tail is not None and self._first_size(tail, found):
+            if tail is not None and self._first_size(tail, found):
                 heads = heads or (yield from HeadIndex.of(list(self.tails.values())))
                 self._tell_apart(tail, found, heads)
-                self.trim_open_files()
-            if count % _AT_ONCE == 0:
-                yield
-        for gone in [key for key in self._ignored if key not in files]:
-            del self._ignored[gone]
+        self._ignored = {key: path for key, path in self._ignored.items() if key in files}
         self._copies.forget_all_but(files)
         for tail in [self.tails[generation] for generation in self._untold]:
             if tail.key not in files:  # it has lost its name: it must not be lost
@@ -136,7 +138,7 @@ class NewFiles(FollowedFiles):
         followed_by = self._by_key.get(found.key)
         for generation in self._originals(found, heads, read_at):
             tail = self.tails.get(generation)
-            if tail is None or tail.stored is not None:
+            if tail is None or tail.compressed is not None:
                 continue
             self._poll_one(tail)  # it may have been truncated since: then its generation continues in this very file
             if self._by_key.get(found.key) is not followed_by:
@@ -171,6 +173,7 @@ class NewFiles(FollowedFiles):
         if now.size and not self._is_unfinished_copy(now, heads, tail.read_at):
             self._take_for_new(tail)
             heads.add(tail)
+        self.trim_open_files()
 
     def _take_for_new(self, tail: Tail) -> None:
         self._untold.discard(tail.state.generation)
@@ -215,7 +218,7 @@ class NewFiles(FollowedFiles):
         tail = self.tails.get(generation)
         if tail is None:
             return b""
-        if tail.needs_beginning and tail.stored is None and self.ensure_open(tail):
+        if tail.needs_beginning and tail.compressed is None and self.ensure_open(tail):
             tail.read_beginning()
             self.trim_open_files()
         return tail.beginning
@@ -249,4 +252,7 @@ class NewFiles(FollowedFiles):
         state.prefix = fingerprint.prefix_fingerprint(read_at(0, min(offset, PREFIX_LENGTH)))
         before = read_at(max(0, offset - POSITION_LENGTH), min(offset, POSITION_LENGTH))
         position = fingerprint.position_fingerprint(offset, before)
-        state.positions = dict.fromkeys(self._ledgers[state.input], position)
+        self._set_all_positions(state, position)
+
+    def _set_all_positions(self, state: FileState, position: fingerprint.Fingerprint) -> None:
+        state.set_positions(dict.fromkeys(self._ledgers[state.input], position))

@@ -22,6 +22,7 @@ from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from sidecars.chassis.isolation import c_library
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.input import discovery
 from sidecars.logshipper.input.tail import Tail
@@ -34,6 +35,7 @@ _BLOCK = 512  # bytes of `st_blocks` (stat(2))
 _LOOKED_AT = 64  # least recently used files among which a settled one is searched
 _CLOSED_AT_ONCE, _CLOSED_IN_A_STEP = 200, 25  # files: a step takes a few milliseconds
 _LOOKED_AT_CLOSED = 500  # parked files that are looked at between two scans
+_GIVE_BACK = 10.0  # seconds between two times at which freed memory is given back to the kernel, at least
 MIN_OPEN = 1  # open files, however low the limit is
 UNLIMITED = 1 << 20  # open files, until `limit` is set
 
@@ -62,8 +64,11 @@ class OpenFiles:
         self._volumes = volumes
         self._close_inactive = close_inactive  # seconds
         self._order: OrderedDict[str, Tail] = OrderedDict()  # by generation, least recently used first
-        self._parked: dict[str, Tail] = {}  # by generation, the one that is looked at next first
+        self._parked: dict[str, Tail] = {}  # by generation
+        self._next = 0  # the place in `_parked` of the file that is looked at next
         self._is_logged = False
+        self._has_closed = False  # True if idle files were closed since freed memory was given back
+        self._give_back_at = -math.inf  # when it may be given back again
 
     def set_limit(self, limit: int) -> None:
         """Set the limit. It is never lower than MIN_OPEN."""
@@ -109,22 +114,26 @@ class OpenFiles:
     def close_inactive(self, now: float) -> Iterator[None]:
         """Park files that every sink has and that were quiet for CLOSE_INACTIVE: some, the oldest first, in steps."""
         closed = 0
+        if self._has_closed and now >= self._give_back_at:
+            self._has_closed, self._give_back_at = False, now + _GIVE_BACK
+            give_back_memory()
         for tail in self.opened():
             if tail.quiet_since + self._close_inactive > now or closed >= _CLOSED_AT_ONCE:
                 return
             with contextlib.suppress(OSError):  # the next poll tells it
                 if tail.settled() and tail.looks_unchanged(tail.status()) and _can_be_opened_again(tail, self._volumes):
+                    tail.forget_earlier_ends()
                     self.park(tail)
+                    self._has_closed = True
                     closed += 1
                     if closed % _CLOSED_IN_A_STEP == 0:
                         yield
 
     def some_parked(self, *, many: bool = True) -> list[Tail]:
         """Return the parked files that are looked at next, many or a few: each has its turn."""
-        chosen = list(islice(self._parked.values(), _LOOKED_AT_CLOSED if many else _LOOKED_AT))
-        for tail in chosen:
-            self._parked[tail.state.generation] = self._parked.pop(tail.state.generation)
-        return chosen
+        first = self._next if self._next < len(self._parked) else 0
+        self._next = first + (_LOOKED_AT_CLOSED if many else _LOOKED_AT)
+        return list(islice(self._parked.values(), first, self._next))
 
     def parked(self) -> list[Tail]:
         """Return all parked files."""
@@ -200,6 +209,15 @@ class OpenFiles:
         yield from (tail for tail in oldest if tail.settled())
         for _ in range(len(self._order)):
             yield next(iter(self._order.values()))
+
+
+def give_back_memory() -> None:
+    """Give freed memory back to the kernel (malloc_trim(3)), also that between blocks in use. Call it at rest.
+
+    It takes about a millisecond. Python's small objects are in arenas of their own, which are given back when empty.
+    """
+    with contextlib.suppress(OSError):  # other libraries than glibc do not have it
+        c_library.function("malloc_trim")(c_library.Long(0))
 
 
 def _can_be_opened_again(tail: Tail, volumes: LogVolumes) -> bool:

@@ -30,7 +30,7 @@ from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.fingerprint import START, Fingerprint
 from sidecars.logshipper.model.ledger import HOLE, IGNORED, LOST, ArrivalTimes, Ledger
 from sidecars.logshipper.model.records import Dropped
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 
 
 class SinkPositions:
@@ -63,13 +63,13 @@ class SinkPositions:
             self._ledgers = {**self._ledgers, **new}
         for sink, ledger in new.items():
             if at_end:
-                self.state.positions[sink] = Fingerprint(self.state.size, 0, "")
+                self.state.set_position(sink, Fingerprint(self.state.size, 0, ""))
             ledger.open(self.state.generation)
             ledger.read(self.state.generation, self.pending(sink))
 
     def position(self, sink: str) -> Fingerprint:
         """Return the position up to which the sink has decided on everything; the end if it does not get the lines."""
-        position = self.state.positions.get(sink)
+        position = self.state.position(sink)
         if position is not None:
             return position
         return START if sink in self._ledgers else Fingerprint(self.state.size, 0, "")
@@ -107,8 +107,14 @@ class SinkPositions:
             ledger.read(self.state.generation, size - self.state.size)
         self.state.size = size
         if self._arrival_times is None:
-            self._arrival_times = ArrivalTimes()
-        self._arrival_times.grew(size, now)
+            self._arrival_times = ArrivalTimes(size, now)
+        else:
+            self._arrival_times.grew(size, now)
+
+    def note_size(self, size: int, now: float) -> None:
+        """Note that the closed file had this size at the last look: the bytes by which it has grown are pending."""
+        if size > self.state.size:
+            self.count_growth(size, now)
 
     def count_removed_nuls(self, size: int) -> None:
         """Note that the file has shrunk to this size, and that only NULs were cut off."""
@@ -135,7 +141,7 @@ class SinkPositions:
         self._move_position(sink, chunk.next_position)
 
     def _move_position(self, sink: str, position: Fingerprint) -> None:
-        self.state.positions[sink] = self.state.seen if position == self.state.seen else position  # one object
+        self.state.set_position(sink, position)
         if self._in_flight is not None and self._in_flight.get(sink):
             self._in_flight[sink].popleft()
             if not any(self._in_flight.values()):
@@ -161,7 +167,7 @@ class SinkPositions:
             if count:
                 self._ledgers[sink].dropped(self.state.generation, reason, count)
         if pending:
-            self.state.positions[sink] = Fingerprint(self.state.size, 0, "")
+            self.state.set_position(sink, Fingerprint(self.state.size, 0, ""))
         return pending - nuls
 
     def close_accounts(self) -> None:

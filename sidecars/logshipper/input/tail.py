@@ -41,15 +41,14 @@ from dataclasses import replace
 from sidecars.logshipper.config.limits import LINE_ROOM
 from sidecars.logshipper.input import chunk_reader
 from sidecars.logshipper.input.chunk_reader import ChunkReader, FileTruncated, Source
-from sidecars.logshipper.input.discovery import FoundFile
+from sidecars.logshipper.input.discovery import FoundFile, ListedFiles
 from sidecars.logshipper.input.tail_states import Content, TailStates
 from sidecars.logshipper.model import fingerprint, line_cutting, utf16_cutting
 from sidecars.logshipper.model.chunk import Chunk
-from sidecars.logshipper.model.file_key import FileKey
 from sidecars.logshipper.model.fingerprint import POSITION_LENGTH, PREFIX_LENGTH, Fingerprint, ReadAt
 from sidecars.logshipper.model.ledger import CUT, HOLE, Ledger
 from sidecars.logshipper.model.line_cutting import CuttingRules, Ending
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 from sidecars.logshipper.state.sent_batches import ChunkRange
 
 _REMEMBERED = 32  # fingerprints of earlier ends of the file
@@ -67,29 +66,28 @@ def head_of(read_at: ReadAt, encoding: str) -> bytes:
 class Tail(TailStates):
     """A followed generation. Owned by `FollowedFiles`; it owns its `FileState` and its accounts in the ledgers."""
 
-    __slots__ = ("_event_over", "_recent", "_searches", "_waiting", "is_hurried", "wanted")
+    __slots__ = ("_event_over", "_recent", "_searches", "_waiting")
 
     def __init__(self, state: FileState, rules: CuttingRules, ledgers: Mapping[str, Ledger], now: float) -> None:
         super().__init__(state, rules, ledgers, now)
-        self._recent: tuple[Fingerprint, ...] = ()  # of earlier ends of the file, the latest last
+        # Ends of the file before `state.seen`, the latest last. None: the file does not hold what `seen` is the end of.
+        self._recent: tuple[Fingerprint, ...] | None = None
         self._event_over = rules.boundary is None  # True if no further line belongs to the last event
         # Both are None if they have nothing: most of very many files are idle.
         self._waiting: dict[str, _Look] | None = None  # sink -> the look at which no complete event was left for it
         self._searches: dict[int, int] | None = None  # see `ChunkReader`
-        self.wanted: int | None = None  # the offset of a compressed file at which a sink waits to read
-        self.is_hurried = False  # True if a compressed file is read at once, however long it takes
 
     def attach(self, descriptor: int) -> None:
         super().attach(descriptor)
         self._waiting = self._searches = None
         seen = self.state.seen
-        self._recent = (seen,) if seen.length and seen.matches_file(self.read_at) else ()
+        self._recent = () if seen.length and seen.matches_file(self.read_at) else None
 
     # -- polling -----------------------------------------------------------------------------------------------------
 
     def read_at(self, offset: int, length: int) -> bytes:
-        if self.content is not None:
-            return self.content.read(offset, length)
+        if (content := self.content) is not None:
+            return content.read(offset, length)
         return os.pread(self.descriptor, length, offset) if self.descriptor is not None else b""
 
     @property
@@ -103,13 +101,14 @@ class Tail(TailStates):
 
     def attach_compressed(self, descriptor: int, content: Content, head: bytes, status: os.stat_result) -> None:
         super().attach_compressed(descriptor, content, head, status)
-        self._waiting = self._searches = None
-        self._recent = ()
+        self._waiting = self._searches = self._recent = None
         self._event_over = self.rules.boundary is None
 
     def reached(self) -> None:
-        """Note that the wanted offset can be read now."""
-        self.wanted = self._waiting = None
+        """Note that the wanted offset of a compressed file can be read now."""
+        self._waiting = None
+        if self.compressed is not None:
+            self.compressed.wanted = None
 
     def grow_in_copy(self, length: int, last: bytes, now: float) -> None:
         """Note that the compressed copy has more bytes than were seen of the file. `last` are the bytes at its end."""
@@ -117,12 +116,16 @@ class Tail(TailStates):
             self.count_growth(length, now)
             self.state.seen = fingerprint.position_fingerprint(length, last)
 
-    def is_as_listed(self, files: Mapping[FileKey, FoundFile]) -> bool:
+    def is_as_listed(self, files: ListedFiles) -> bool:
         """Return True if a listing shows the parked file as it was seen last, and no event of it is to be ended."""
+        if files.has_unchanged(self):
+            return self.event_due() is None
         found = files.get(self.key)
-        if found is None or self.event_due() is not None:
-            return False
-        return (found.path, found.size, found.modified) == (self.state.path, self.size_on_disk, self._modified)
+        return found is not None and self.is_as_found(found)
+
+    def is_as_found(self, found: FoundFile) -> bool:
+        """Return True if the parked file was found as it was seen last, and no event of it is to be ended."""
+        return self.event_due() is None and self.is_at(found.path, found.size, found.modified)
 
     def poll_unchanged(self, now: float) -> bool:
         """Note that a parked file has not changed. Return True if its last event of several lines is over now."""
@@ -134,7 +137,7 @@ class Tail(TailStates):
             return False
         status = os.fstat(self.descriptor)
         if self.content is not None:
-            if (status.st_size, status.st_mtime_ns) != (self.stored, self._modified):
+            if (status.st_size, status.st_mtime_ns) != (self.size_on_disk, self._modified):
                 raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))  # it is inspected again
             self._changed = status.st_ctime_ns
             return self._end_event(now)
@@ -157,11 +160,6 @@ class Tail(TailStates):
         self._event_over = self.rules.boundary is None
         self._grow(status.st_size, now)
         return True
-
-    def note_size(self, size: int, now: float) -> None:
-        """Note that the closed file had this size at the last look: the bytes by which it has grown are pending."""
-        if size > self.state.size:
-            self.count_growth(size, now)
 
     def _end_event(self, now: float) -> bool:
         """End the last event of several lines if the file was quiet for long enough. Return True if that is new.
@@ -203,8 +201,12 @@ class Tail(TailStates):
             last = self.read_at(max(0, end - POSITION_LENGTH), min(end, POSITION_LENGTH))
             if end and utf16_cutting.is_settled(last, end, encoding):
                 seen = fingerprint.position_fingerprint(end, last)
+                self._recent = tuple(self._ends()[1 - _REMEMBERED :])
                 self.state.seen = self.state.prefix if seen == self.state.prefix else seen  # one object of a short file
-                self._recent = (*self._recent[1 - _REMEMBERED :], self.state.seen)
+
+    def _ends(self) -> list[Fingerprint]:
+        """Return the last ends of the file that were seen in it, the latest last."""
+        return [] if self._recent is None else [*self._recent, self.state.seen]
 
     def _extend_prefix(self, size: int) -> None:
         known = self.state.prefix.offset
@@ -215,13 +217,17 @@ class Tail(TailStates):
 
     def _check_content(self, size: int) -> None:
         """Raise FileTruncated if the file was truncated and has grown beyond its old size since the last poll."""
-        known = [self.state.prefix, *self._recent[-1:]]
+        known = [self.state.prefix, *self._ends()[-1:]]
         if not all(one.matches_file(self.read_at) for one in known if one.offset <= size):  # a copy may be shorter
             raise FileTruncated
 
+    def forget_earlier_ends(self) -> None:
+        """Forget the ends before the last one: no copy of a file that was quiet for long ends there."""
+        self._recent = self._recent and ()
+
     def fingerprints(self) -> list[Fingerprint]:
         """Return all fingerprints of the content, for a search for a copy."""
-        return [self.state.prefix, *self.state.positions.values(), *self._recent]
+        return [self.state.prefix, *self.state.positions.values(), *self._ends()]
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -251,8 +257,9 @@ class Tail(TailStates):
         for this batch. The chunk may be a gap without data.
         """
         at, rules = self.read_position(sink), self.rules
-        if self.content is not None and not self.is_hurried and not self.content.is_near(at.offset):
-            self.wanted = at.offset
+        compressed, content = self.compressed, self.content
+        if compressed and content is not None and not compressed.is_hurried and not content.is_near(at.offset):
+            compressed.wanted = at.offset
             self._waiting = {**(self._waiting or {}), sink: self._look()}
             return None
         if rules.cut and (rest := chunk_reader.rest_of_a_cut_line(self.read_at, at.offset, self._length, rules.limit)):
@@ -299,7 +306,7 @@ class Tail(TailStates):
         return replace(chunk, quota=sent.quota) if sent.quota else chunk
 
     def _reader(self, *, event_over: bool) -> ChunkReader:
-        source = Source(self.descriptor, None if self.content is None else self.content.read, self._length)
+        source = Source(self.descriptor, self.content.read if self.content else None, self._length)
         searches, encoding = self._begun_searches, self._encoding()
         return ChunkReader(source, self.rules, self.ending, event_over=event_over, searches=searches, encoding=encoding)
 

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from sidecars.chassis.isolation import file_handles
+from sidecars.logshipper.input.discovery import FoundFile
 from sidecars.logshipper.input.sink_positions import SinkPositions
 from sidecars.logshipper.model.file_key import FileKey
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.line_cutting import CuttingRules, Ending
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 
 
 class Content(Protocol):
@@ -29,6 +30,18 @@ class Content(Protocol):
     def read(self, offset: int, length: int) -> bytes: ...
 
 
+class CompressedFile:
+    """A compressed file in which a generation goes on: the bytes on the disk, and its text while it is open."""
+
+    __slots__ = ("content", "is_hurried", "stored", "wanted")
+
+    def __init__(self, stored: int, content: Content | None) -> None:
+        self.stored = stored  # bytes
+        self.content = content  # None: it is not open
+        self.wanted: int | None = None  # the offset at which a sink waits to read
+        self.is_hurried = False  # True if it is read at once, however long it takes
+
+
 class TailStates(SinkPositions):
     """Base of `Tail`: the descriptor of the file, and where the file is."""
 
@@ -38,7 +51,7 @@ class TailStates(SinkPositions):
         "_missed_since",
         "_modified",
         "beginning",
-        "content",
+        "compressed",
         "descriptor",
         "dormant",
         "ending",
@@ -50,7 +63,6 @@ class TailStates(SinkPositions):
         "parked",
         "quiet_since",
         "rules",
-        "stored",
     )
 
     def __init__(self, state: FileState, rules: CuttingRules, ledgers: Mapping[str, Ledger], now: float) -> None:
@@ -62,8 +74,7 @@ class TailStates(SinkPositions):
         self.dormant = False
         self.is_pinned = False  # True if the open file has lost its name
         self.is_summed = False  # True if the checksum of the content is kept, to know a compressed copy
-        self.content: Content | None = None  # of an open compressed file
-        self.stored: int | None = None  # the size of the compressed file; None: it is not compressed
+        self.compressed: CompressedFile | None = None
         self.ending = Ending.OPEN
         self._missed_since: float | None = None  # the first of the scans in a row that did not find the file
         self.quiet_since = now  # when the file was last seen to change
@@ -75,7 +86,12 @@ class TailStates(SinkPositions):
 
     @property
     def key(self) -> FileKey:
-        return (self.state.device, self.state.inode)
+        return self.state.key
+
+    @property
+    def content(self) -> Content | None:
+        """The text of the open file if it is compressed."""
+        return None if self.compressed is None else self.compressed.content
 
     @property
     def name(self) -> str:
@@ -95,7 +111,7 @@ class TailStates(SinkPositions):
     def attach(self, descriptor: int) -> None:
         """Follow this open file from now on; it may be a copy. A file that was open before is closed."""
         self.close()
-        self.descriptor, self.stored = descriptor, None
+        self.descriptor, self.compressed = descriptor, None
         self.dormant = False
         self._length = 0
         self.state.identity = file_handles.identity(descriptor, self.state.device)
@@ -104,7 +120,7 @@ class TailStates(SinkPositions):
         """Continue in this open compressed file, whose text begins with `head`. Close the one that was open before."""
         TailStates.attach(self, descriptor)
         self.head = head
-        self.content, self.stored, self._length = content, status.st_size, content.size
+        self.compressed, self._length = CompressedFile(status.st_size, content), content.size
         self._modified, self._changed = status.st_mtime_ns, status.st_ctime_ns
 
     def detach(self) -> None:
@@ -113,7 +129,8 @@ class TailStates(SinkPositions):
 
     def close(self) -> None:
         self.parked = self.is_pinned = False
-        self.content = None
+        if self.compressed is not None:
+            self.compressed.content = None
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
@@ -127,7 +144,9 @@ class TailStates(SinkPositions):
         """Continue with the file, opened again. Return False, and take nothing, if it is another one with its inode."""
         if file_handles.differ(self.state.identity, file_handles.identity(descriptor, self.state.device)):
             return False
-        self.descriptor, self.parked, self.content = descriptor, False, content
+        self.descriptor, self.parked = descriptor, False
+        if self.compressed is not None:
+            self.compressed.content = content
         return True
 
     def pin(self) -> bool:
@@ -143,9 +162,11 @@ class TailStates(SinkPositions):
 
     def move(self, path: str, key: FileKey, folder: str) -> bool:
         """Note where the file is now. Return True if that differs from before."""
-        before = (self.state.path, self.key)
-        self.state.path, (self.state.device, self.state.inode), self.folder = path, key, folder
-        return before != (path, key)
+        moved = (self.state.path, self.key) != (path, key)
+        self.state.key, self.folder = key, folder  # the key as the object that the listing has: it may have very many
+        if moved:
+            self.state.path = path
+        return moved
 
     def assign(self, input_name: str, rules: CuttingRules) -> None:
         """Let the file belong to an input."""
@@ -188,7 +209,15 @@ class TailStates(SinkPositions):
     @property
     def size_on_disk(self) -> int:
         """The size of the file, as it was seen last."""
-        return self._length if self.stored is None else self.stored
+        return self._length if self.compressed is None else self.compressed.stored
+
+    def is_at(self, path: str, size: int, modified: int) -> bool:
+        """Return True if the open or parked file was last seen at this path, with this size and time."""
+        return size == self.size_on_disk and modified == self._modified and path == self.state.path and self.reachable
+
+    def as_found(self) -> FoundFile:
+        """Return the file as it was seen last."""
+        return FoundFile(self.state.path, self.state.input, self.key, self.size_on_disk, self._modified)
 
     def looks_unchanged(self, status: os.stat_result) -> bool:
         """Return True if this is the status of the file as it was seen last."""

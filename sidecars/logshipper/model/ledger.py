@@ -37,34 +37,34 @@ REASONS = (REJECTED, DEAD_LETTER, EXPIRED, FILTERED, SAMPLED, RATE_LIMITED, CUT,
 class Account:
     """The counts of one file for one sink, or of all files for one sink. Owned and changed by a `Ledger`."""
 
-    __slots__ = ("_dropped", "_dropped_lines", "delivered", "lines", "read")
+    __slots__ = ("_drops", "delivered", "lines", "read")
 
     def __init__(self) -> None:
         self.read = 0
         self.delivered = 0
         self.lines = 0  # delivered ones
-        self._dropped: Counter[str] | None = None  # of most of very many files nothing is dropped
-        self._dropped_lines: Counter[str] | None = None
+        # Bytes and lines by reason. Of most of very many files nothing is dropped.
+        self._drops: tuple[Counter[str], Counter[str]] | None = None
 
     @property
     def dropped(self) -> Counter[str]:
         """The dropped bytes by reason, to be read."""
-        return Counter() if self._dropped is None else self._dropped
+        return Counter() if self._drops is None else self._drops[0]
 
     @property
     def dropped_lines(self) -> Counter[str]:
         """The dropped lines by reason, to be read."""
-        return Counter() if self._dropped_lines is None else self._dropped_lines
+        return Counter() if self._drops is None else self._drops[1]
 
     def drop(self, reason: str, count: int, lines: int) -> None:
         """Count bytes and lines as dropped."""
-        self._dropped, self._dropped_lines = self.dropped, self.dropped_lines
-        self._dropped[reason] += count
-        self._dropped_lines[reason] += lines
+        self._drops = self._drops or (Counter(), Counter())
+        self._drops[0][reason] += count
+        self._drops[1][reason] += lines
 
     @property
     def pending(self) -> int:
-        return self.read - self.delivered - (self._dropped.total() if self._dropped else 0)
+        return self.read - self.delivered - (self._drops[0].total() if self._drops else 0)
 
     def as_dict(self) -> dict[str, object]:
         """Return the counts as `/status` shows them."""
@@ -141,26 +141,29 @@ class ArrivalTimes:
     """The times at which the bytes of one file were first seen, for the age of the oldest byte that waits.
 
     It holds (size, time) for each growth. Growths within _GRAIN are one; beyond _LIMIT every second one is dropped, so
-    that memory does not grow. A byte then seems older than it is, never younger.
+    that memory does not grow. A byte then seems older than it is, never younger. Most files have grown once.
     """
 
-    __slots__ = ("_samples",)
+    __slots__ = ("_earlier", "_size", "_time")
     _LIMIT = 256
     _GRAIN = 0.05  # seconds
 
-    def __init__(self) -> None:
-        self._samples: list[tuple[int, float]] = []
+    def __init__(self, size: int, now: float) -> None:
+        self._size, self._time = size, now  # of the last growth
+        self._earlier: list[tuple[int, float]] | None = None
 
     def grew(self, size: int, now: float) -> None:
         """Note that the file has this size now."""
-        samples = self._samples
-        if samples and now - samples[-1][1] < self._GRAIN:
-            samples[-1] = (size, samples[-1][1])
+        if now - self._time < self._GRAIN:
+            self._size = size
             return
-        samples.append((size, now))
-        if len(samples) > self._LIMIT:  # two samples become one, with the size of the later and the time of the earlier
-            samples[:] = [(later[0], earlier[1]) for earlier, later in zip(samples[::2], samples[1::2], strict=False)]
+        earlier = self._earlier = self._earlier or []
+        earlier.append((self._size, self._time))
+        self._size, self._time = size, now
+        if len(earlier) >= self._LIMIT:  # two become one, with the size of the later and the time of the earlier
+            earlier[:] = [(later[0], first[1]) for first, later in zip(earlier[::2], earlier[1::2], strict=False)]
 
     def since(self, offset: int) -> float | None:
         """Return the time at which the byte at `offset` was first seen; None if there is no such byte."""
-        return next((when for size, when in self._samples if size > offset), None)
+        found = next((when for size, when in self._earlier or () if size > offset), None)
+        return self._time if found is None and self._size > offset else found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
@@ -22,17 +21,6 @@ def run(steps: Generator[None, None, T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
-
-
-async def run_in_turns(steps: Generator[None, None, T]) -> T:
-    """Take each step in a turn of its own of the event loop, and return the result."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        await asyncio.sleep(0)
 
 
 def select(items: Sequence[T], test: Callable[[T], bool]) -> Generator[None, None, list[T]]:

@@ -27,14 +27,14 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecars.logshipper.model.fingerprint import START, Fingerprint
-from sidecars.logshipper.model.times.event_times import FileTimes
+from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.state import saved_values, sent_batches
+from sidecars.logshipper.state.file_state import FileState
 from sidecars.logshipper.state.sent_batches import SentBatch
 
 VERSION = 1
@@ -44,49 +44,9 @@ JournalEntry = list[Any]
 """An entry of the journal: its kind, then its values, as JSON has them."""
 
 
-TELLS_FILES_APART = 64  # bytes: a few at the beginning of a log are those of any log of the app
-_PIECE = 256 * 1024  # bytes
-_COPIED_AT_ONCE = 500  # files: about 2 ms
+_PIECE = 64 * 1024  # bytes: about 100 files, a millisecond or two
+_OF_A_FILE = {"id", "name", "path", "input", "device", "inode", "size", "prefix", "seen", "positions"}
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-@dataclass(slots=True)
-class FileState:
-    """A generation: how it is recognised, and how far each sink has it. Owned and changed by its `Tail`."""
-
-    generation: str  # random id
-    first_path: str  # under which it was first seen: records show it
-    path: str  # where it was last seen
-    input: str
-    device: int
-    inode: int
-    size: int = 0  # bytes that were seen
-    prefix: Fingerprint = START
-    seen: Fingerprint = START  # the end of what was seen, shipped or not
-    positions: dict[str, Fingerprint] = field(default_factory=dict)  # sink -> the end of what it has decided on
-    identity: str = ""  # of the file with this inode (see `file_handles`); "" if unknown
-    crc: int = 0  # CRC-32 of the first `crc_length` bytes
-    crc_length: int = 0
-    times: FileTimes | None = None  # what completes the times in it; None if the input's times need nothing
-    encoding: str = ""  # with ENCODING=auto that of UTF-16, by the mark of the file, also if it was truncated since
-
-    def go_on_as(self, before: FileState) -> None:
-        """Take over what a file keeps when it is truncated: its writer goes on in the same encoding."""
-        self.encoding = before.encoding
-
-    @property
-    def known(self) -> int:
-        """The bytes of content by which the file is known, shipped or not."""
-        return max(self.prefix.length, self.seen.length)
-
-    @property
-    def is_recognisable(self) -> bool:
-        """True if enough of the content is known: a line that was shipped, or as many bytes as tell files apart."""
-        return self.known >= TELLS_FILES_APART or any(position.length for position in self.positions.values())
-
-    def knows_up_to(self, offset: int) -> bool:
-        """Return True if all of a shorter file is known, up to this offset."""
-        return max(self.prefix.offset, self.seen.offset) >= offset
 
 
 @dataclass(slots=True)
@@ -109,37 +69,6 @@ class State:
 # -- the snapshot ------------------------------------------------------------------------------------------------------
 
 
-def copy(state: State) -> Generator[None, None, State]:
-    """Return a copy that later changes of the state do not reach. It is much faster than `dump`.
-
-    It is made in steps. A change between two of them may be in the copy or not: the journal that was begun before has
-    it in any case.
-    """
-    files: dict[str, FileState] = {}
-    for count, (name, file) in enumerate(list(state.files.items()), 1):
-        files[name] = FileState(
-            file.generation,
-            file.first_path,
-            file.path,
-            file.input,
-            file.device,
-            file.inode,
-            file.size,
-            file.prefix,
-            file.seen,
-            file.positions.copy(),
-            file.identity,
-            file.crc,
-            file.crc_length,
-            file.times and file.times.copy(),
-            file.encoding,
-        )
-        if count % _COPIED_AT_ONCE == 0:
-            yield
-    sinks = {name: SinkState(sink.sending, sink.receipt) for name, sink in state.sinks.items()}
-    return State(files, sinks, state.journal)
-
-
 def dump(state: State, journal: int) -> bytes:
     """Return the snapshot of the state. `journal` is the number of the first journal that continues it."""
     whole = bytearray()
@@ -151,13 +80,15 @@ def dump(state: State, journal: int) -> bytes:
 def pieces(state: State, journal: int) -> Iterator[tuple[int, bytes]]:
     """Yield the snapshot of `dump` in pieces of about _PIECE, each with its offset.
 
-    With 20,000 files it has 12 MB, which are never in memory together. So the first line, which has the checksum of the
-    rest, comes twice: at first to take its place, and at the end as it is. It always has the same length.
+    The state may change between two pieces. Such a change may be in the snapshot or not: the journal that was begun
+    before has it in any case. With 20,000 files a snapshot has 12 MB, which are never in memory together. So the first
+    line, which has the checksum of the rest, comes twice: at first to take its place, and at the end as it is. It
+    always has the same length.
     """
     crc, offset = 0, len(_head(journal, 0))
     yield 0, _head(journal, 0)
     data = bytearray(b'{"files":[')
-    for number, file in enumerate(state.files.values()):  # one by one: other threads have their turn between two
+    for number, file in enumerate(list(state.files.values())):
         data += b"," if number else b""
         data += _encode(_describe_whole(file)).encode()
         if len(data) >= _PIECE:
@@ -190,30 +121,45 @@ def _describe_whole(file: FileState) -> dict[str, Any]:
 
 
 def load(data: bytes) -> State:
-    """Return the state of a snapshot. Raises ValueError, with the rest of a sentence, if the snapshot is not valid."""
-    head_line, _, rest = data.partition(b"\n")
-    body, end, _ = rest.partition(b"\n")
+    """Return the state of a snapshot. Raises ValueError, with the rest of a sentence, if the snapshot is not valid.
+
+    Each file becomes its `FileState` as soon as it is read: with 20,000 files their JSON values would take 40 MB.
+    """
+    begin = data.find(b"\n") + 1
+    end = data.find(b"\n", begin) if begin else 0
     try:
-        head = json.loads(head_line)
+        head = json.loads(data[: begin - 1] if begin else data)
         version, journal, checksum = head["version"], head["journal"], head["checksum"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError("is not a state file of logshipper, or is torn") from None
     if version != VERSION:
         raise ValueError(f"has version {version}, and this logshipper reads version {VERSION}")
-    if not end or checksum != _checksum(body):
+    body = memoryview(data)[begin:end]
+    if end < begin or not begin or checksum != _checksum(body):
         raise ValueError("is torn: its checksum does not match")
     with _wrong_content():
-        page = json.loads(body)
+        page = json.loads(str(body, "utf-8", "surrogatepass"), object_hook=_file_or_item)
         state = State(journal=saved_values.number(journal, HIGHEST_JOURNAL))
-        for item in page["files"]:
-            file = _file_state(item)
-            file.size, file.prefix = saved_values.offset(item["size"]), saved_values.fingerprint(item["prefix"])
-            file.seen, file.positions = saved_values.fingerprint(item["seen"]), _positions(item["positions"])
-            file.crc_length, file.crc = saved_values.checksum(item.get("crc", (0, 0)))
+        for file in page["files"]:
+            if not isinstance(file, FileState):
+                raise TypeError("a file without some of its values")
             state.files[file.generation] = file
         for name, item in page["sinks"].items():
             state.sinks[name] = SinkState(sent_batches.parse(item["sending"]), item["receipt"])
     return state
+
+
+def _file_or_item(item: dict[str, Any]) -> FileState | dict[str, Any]:
+    """Return the file that a JSON object describes, or the object if it is none."""
+    if not item.keys() >= _OF_A_FILE:
+        return item
+    file = _file_state(item)
+    file.size, file.prefix = saved_values.offset(item["size"]), saved_values.fingerprint(item["prefix"])
+    seen, positions = saved_values.fingerprint(item["seen"]), _positions(item["positions"])
+    file.seen = file.prefix if seen == file.prefix else seen  # one object each, as while the file is followed
+    file.set_positions({sink: file.seen if at == seen else at for sink, at in positions.items()})
+    file.crc_length, file.crc = saved_values.checksum(item.get("crc", (0, 0)))
+    return file
 
 
 # -- the journal -------------------------------------------------------------------------------------------------------
@@ -271,7 +217,7 @@ def _apply(state: State, entry: JournalEntry) -> None:
             file = _file_state(item)
             file.prefix, file.seen = saved_values.fingerprint(prefix), saved_values.fingerprint(seen)
             known = state.files.setdefault(file.generation, file)
-            known.path, known.device, known.inode = file.path, file.device, file.inode
+            known.path, known.key = file.path, file.key
             known.identity = file.identity
             known.prefix, known.seen = file.prefix, file.seen
             known.prefix, known.seen, known.times = file.prefix, file.seen, file.times
@@ -291,7 +237,7 @@ def _apply(state: State, entry: JournalEntry) -> None:
 
 
 def _move_position(file: FileState, sink: str, position: Fingerprint) -> None:
-    file.positions[sink] = position
+    file.set_position(sink, position)
     file.size = max(file.size, position.offset)
 
 
@@ -313,10 +259,11 @@ def _describe(file: FileState) -> dict[str, Any]:
 
 
 def _file_state(item: dict[str, Any]) -> FileState:
+    first_path, path = saved_values.text(item["name"]), saved_values.text(item["path"])
     return FileState(
         saved_values.generation(item["id"]),
-        saved_values.text(item["name"]),
-        saved_values.text(item["path"]),
+        path if first_path == path else first_path,  # one object
+        path,
         saved_values.text(item["input"]),
         saved_values.number(item["device"]),
         saved_values.number(item["inode"]),
@@ -346,5 +293,5 @@ def _wrong_content() -> Iterator[None]:
         raise ValueError(f"has a right checksum and a wrong content ({type(error).__name__}: {error})") from None
 
 
-def _checksum(body: bytes) -> str:
+def _checksum(body: bytes | memoryview) -> str:
     return f"{zlib.crc32(body):08x}"

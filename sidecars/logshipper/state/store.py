@@ -20,7 +20,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -29,22 +28,18 @@ from typing import Any, BinaryIO
 from sidecars.chassis.isolation.beneath import LeavesRoot, NotOurFile, Root
 from sidecars.chassis.runtime import descriptors, logs
 from sidecars.chassis.runtime.blocking_thread import BlockingThread
-from sidecars.chassis.runtime.file_io import write_all
 from sidecars.chassis.runtime.lifecycle import IOFailed
-from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.fingerprint import Fingerprint
-from sidecars.logshipper.state import checkpoint
-from sidecars.logshipper.state.checkpoint import FileState, JournalEntry, SinkState, State
+from sidecars.logshipper.state import checkpoint, snapshot_file
+from sidecars.logshipper.state.checkpoint import JournalEntry, SinkState, State
+from sidecars.logshipper.state.file_state import TELLS_FILES_APART, FileState
 from sidecars.logshipper.state.sent_batches import SentBatch
+from sidecars.logshipper.state.snapshot_file import SNAPSHOT, SnapshotFile
 from sidecars.logshipper.volumes import configured_paths
-from sidecars.logshipper.volumes.own_files import removal
 
 log = logs.get("state")
 
-SNAPSHOT = "positions.json"
-_TEMPORARY = "positions.json.new"
 _LOCK = "lock"
-_JOURNAL = re.compile(r"journal-([0-9]{1,15})")
 _MOST_JOURNALS = 1000  # after the one of the snapshot: a name with a far higher number is not of ours
 _LARGEST_SNAPSHOT = 64 * 1024 * 1024  # bytes; 20,000 files take about 12 MiB
 _LONGEST_ENTRY = 16 * 1024 * 1024  # bytes of a line of a journal
@@ -66,6 +61,8 @@ class Store:
         self._written = 0  # bytes of complete lines in the journal
         self._begun = False  # True if the journal is newer than any snapshot
         self._thread = BlockingThread("state")
+        self._saving = asyncio.Lock()  # one snapshot at a time
+        self._closing: asyncio.Future[None] | None = None  # the closing of a snapshot that failed
         # Generation -> the bytes of content by which the journal knows it, where these tell few files apart.
         self._little_known: dict[str, int] = {}
         self._is_entry_missing = False  # True if an entry could not be written since the state was last copied
@@ -129,7 +126,7 @@ class Store:
 
     def _saved_journals(self) -> list[int]:
         try:
-            return self._journals()
+            return snapshot_file.journals(self.root)
         except OSError as error:
             raise IOFailed(f"{self._where} cannot be listed: {error.strerror}", code="state-unreadable") from None
 
@@ -149,11 +146,6 @@ class Store:
 
     def _opened(self, name: str) -> BinaryIO:
         return os.fdopen(self.root.open_own(name, os.O_RDONLY), "rb")
-
-    def _journals(self) -> list[int]:
-        with descriptors.reserved():
-            names = [entry.name for entry in self.root.scan()]
-        return sorted(int(found[1]) for name in names if (found := _JOURNAL.fullmatch(name)))
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
@@ -191,7 +183,7 @@ class Store:
 
     def _note_known(self, file: FileState) -> None:
         """Note by how much of its content the journal knows a file."""
-        if file.known < checkpoint.TELLS_FILES_APART:
+        if file.known < TELLS_FILES_APART:
             self._little_known[file.generation] = file.known
         else:
             self._little_known.pop(file.generation, None)
@@ -247,15 +239,17 @@ class Store:
 
     async def save(self) -> bool:
         """Write a snapshot and begin a new journal. Return False, and set `problem`, if that fails."""
+        async with self._saving:
+            return await self._save()
+
+    async def _save(self) -> bool:
         try:
             if self._journal is None or not self._begun:
                 with descriptors.reserved():
                     self._begin_journal()
             self._is_entry_missing = False
             self.changed.clear()
-            journal = self.state.journal
-            state = await steps.run_in_turns(checkpoint.copy(self.state))
-            await self._thread.call(lambda: self._write(checkpoint.pieces(state, journal), journal))
+            await self._write(self.state.journal)
         except OSError as error:
             self.changed.set()
             self._note_problem(f"{self._where}: {SNAPSHOT} cannot be written: {_reason(error)}")
@@ -269,38 +263,22 @@ class Store:
     def _begin_journal(self) -> None:
         """Begin a new journal for all further changes. While no snapshot can be written, the same journal continues."""
         number = self.state.journal + 1
-        journal = self._create(f"journal-{number}", os.O_WRONLY | os.O_APPEND)
+        journal = snapshot_file.create(self.root, f"journal-{number}", os.O_WRONLY | os.O_APPEND)
         if self._journal is not None:
             os.close(self._journal)
         self._journal, self._written, self._begun, self.state.journal = journal, 0, True, number
 
-    def _create(self, name: str, flags: int) -> int:
-        """Return a new, empty file of the name. An older file of that name is removed."""
-        with contextlib.suppress(FileNotFoundError):
-            self.root.remove(name)
-        return self.root.create(name, 0o600, flags)
-
-    def _write(self, pieces: Iterable[tuple[int, bytes]], journal: int) -> None:
-        with descriptors.reserved():
-            temporary = self._create(_TEMPORARY, os.O_WRONLY)
+    async def _write(self, journal: int) -> None:
+        """Write a snapshot, which this journal continues: each piece is made here, and written in the thread."""
+        snapshot, call = SnapshotFile(self.root), self._thread.call
         try:
-            for offset, piece in pieces:
-                os.lseek(temporary, offset, os.SEEK_SET)
-                write_all(temporary, piece)
-            os.fsync(temporary)
-            with descriptors.reserved():
-                with removal(self.root, SNAPSHOT):
-                    self.root.rename(_TEMPORARY, SNAPSHOT)
-                self.root.sync()
-            if not os.path.samestat(os.fstat(temporary), self.root.status(SNAPSHOT)):
-                raise OSError(errno.EBUSY, "another program changes the files there")
-        finally:
-            os.close(temporary)
-        for number in self._journals():
-            if number < journal:
-                name = f"journal-{number}"
-                with contextlib.suppress(OSError), descriptors.reserved(), removal(self.root, name):
-                    self.root.remove(name)
+            await call(snapshot.begin)
+            for offset, piece in checkpoint.pieces(self.state, journal):
+                await call(snapshot.write, offset, piece)
+            await call(snapshot.finish, journal)
+        except BaseException:
+            self._closing = asyncio.ensure_future(call(snapshot.close))  # behind a write that goes on when cancelled
+            raise
 
     def _note_problem(self, problem: str) -> None:
         if not self.problem:

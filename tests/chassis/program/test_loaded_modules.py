@@ -109,7 +109,7 @@ def war(tmp_path: Path) -> Path:
         ("adapter", 84, (*MODES, "ctypes", "multiprocessing", "pathlib")),
         # Two of them declare the settings of identity. Nothing else of it is loaded without AUTH.
         ("ambassador", 169, ("pycares", "sidecars.ambassador.workers.supervisor", *WAYS, "ctypes", "multiprocessing")),
-        ("logshipper", 194, ("multiprocessing",)),  # inotify-simple loads ctypes
+        ("logshipper", 196, ("multiprocessing",)),  # inotify-simple loads ctypes
         ("warcopier", 85, ("ctypes",)),  # watchfiles loads multiprocessing and pathlib
     ],
 )

@@ -132,7 +132,7 @@ async def test_an_inode_that_was_reused_while_we_were_down_is_another_file(pod: 
 async def test_a_device_that_has_another_number_after_a_reboot_changes_nothing(pod: Pod) -> None:
     ship_one_of_two(pod)
     for file in pod.store.state.files.values():
-        file.device += 1
+        file.key = (file.device + 1, file.inode)
     await pod.restart()
     assert pod.ship() == ["2"]
 
@@ -228,7 +228,7 @@ async def test_thousands_of_files_are_found_again_by_one_look_at_their_directory
     pod.look()
     pod.ship()
     for file in pod.store.state.files.values():
-        file.device += 1
+        file.key = (file.device + 1, file.inode)
     await pod.store.save()
     pod.kill()
     looks: list[str] = []
@@ -280,7 +280,7 @@ async def test_a_copy_with_the_inode_of_an_empty_file_that_was_deleted_is_found_
     pod.look()
     (of_empty,) = pod.follower.tails.values()
     ship_one_of_two(pod)
-    of_empty.state.inode = inode_of_a_copy(pod)
+    of_empty.state.key = (of_empty.state.device, inode_of_a_copy(pod))
     await pod.store.save()
     pod.kill()
     empty.unlink()

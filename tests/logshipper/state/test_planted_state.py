@@ -18,7 +18,8 @@ from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.model.fingerprint import Fingerprint, prefix_fingerprint
 from sidecars.logshipper.state import checkpoint
 from sidecars.logshipper.state import store as store_module
-from sidecars.logshipper.state.checkpoint import FileState, State
+from sidecars.logshipper.state.checkpoint import State
+from sidecars.logshipper.state.file_state import FileState
 from sidecars.logshipper.state.store import Store
 from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,8 +15,9 @@ from sidecars.chassis.isolation.beneath import Root
 from sidecars.chassis.runtime.lifecycle import IOFailed
 from sidecars.logshipper.model.fingerprint import Fingerprint
 from sidecars.logshipper.state import checkpoint
-from sidecars.logshipper.state.checkpoint import FileState
-from sidecars.logshipper.state.store import SNAPSHOT, Store
+from sidecars.logshipper.state.file_state import FileState
+from sidecars.logshipper.state.snapshot_file import SNAPSHOT, SnapshotFile
+from sidecars.logshipper.state.store import Store
 
 FILE = FileState("f1", "/logs/a.log", "/logs/a.log", "default", 1, 2)
 
@@ -174,21 +175,23 @@ async def test_a_failing_disk_is_told_and_healed_from_and_costs_no_position(
 async def test_an_entry_that_is_lost_while_a_snapshot_is_written_is_still_told(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The snapshot has the state from before. Only the next one makes up for the entry."""
+    """The snapshot may have the state from before. Only the next one makes up for the entry."""
 
     def full(_descriptor: int, _line: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def write_while_the_disk_is_full(pieces: Iterable[tuple[int, bytes]], journal: int) -> None:
+    finish = SnapshotFile.finish
+
+    def finish_while_the_disk_is_full(self: SnapshotFile, journal: int) -> None:
         with monkeypatch.context() as failing:
             failing.setattr("sidecars.logshipper.state.store._write_whole", full)
             done(store, 10)
-        Store._write(store, pieces, journal)
+        finish(self, journal)
 
     await store.save()
     store.append(checkpoint.file_entry(FILE))
     with monkeypatch.context() as slow:
-        slow.setattr(store, "_write", write_while_the_disk_is_full)
+        slow.setattr(SnapshotFile, "finish", finish_while_the_disk_is_full)
         assert await store.save()
     assert "No space left" in store.problem
 
@@ -254,16 +257,17 @@ async def test_a_state_that_cannot_be_saved_says_what_to_do_about_it(
     store.close()
 
 
-async def test_changes_while_the_state_is_copied_are_in_the_snapshot_or_in_the_journal(
+async def test_changes_while_the_snapshot_is_written_are_in_it_or_in_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "_COPIED_AT_ONCE", 1)
+    monkeypatch.setattr(checkpoint, "_PIECE", 1)
     store = opened(tmp_path / "state")
     for number in range(6):
         store.add_file(FileState(f"f{number}", f"/logs/{number}", f"/logs/{number}", "default", 1, number))
     saving = asyncio.create_task(store.save())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)  # some of the files are copied, the others are not
+    new = tmp_path / "state" / "positions.json.new"
+    while not new.exists() or b'"f2"' not in new.read_bytes():  # noqa: ASYNC110 - a thread writes it
+        await asyncio.sleep(0)  # until some of the files are written, and the others are not
     store.forget_file("f0")
     store.forget_file("f5")
     store.add_file(FileState("new", "/logs/new", "/logs/new", "default", 1, 9))
@@ -281,4 +285,35 @@ async def test_changes_while_the_state_is_copied_are_in_the_snapshot_or_in_the_j
         "f4": "/logs/moved",
         "new": "/logs/new",
     }
+    again.close()
+
+
+async def test_two_snapshots_at_once_are_written_one_after_the_other(store: Store, tmp_path: Path) -> None:
+    for number in range(300):
+        store.add_file(FileState(f"f{number}", f"/logs/{number}", f"/logs/{number}", "default", 1, number))
+    assert all(await asyncio.gather(store.save(), store.save(), store.save()))
+    store.close()
+    again = opened(tmp_path / "state")
+    assert again.state.files == store.state.files
+    again.close()
+
+
+async def test_a_snapshot_that_is_cancelled_does_not_harm_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "_PIECE", 1)
+    store = opened(tmp_path / "state")
+    for number in range(50):
+        store.add_file(FileState(f"f{number}", f"/logs/{number}", f"/logs/{number}", "default", 1, number))
+    for turns in range(1, 40):
+        saving = asyncio.create_task(store.save())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        saving.cancel()
+        await asyncio.gather(saving, return_exceptions=True)
+    assert await store.save()
+    assert await store.save()
+    store.close()
+    again = opened(tmp_path / "state")
+    assert again.state.files == store.state.files
     again.close()

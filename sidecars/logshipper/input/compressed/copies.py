@@ -34,7 +34,7 @@ from sidecars.logshipper.model.file_key import FileKey
 from sidecars.logshipper.model.fingerprint import ReadAt, position_fingerprint, prefix_fingerprint
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.times.event_times import FileTimes
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 from sidecars.logshipper.state.store import Store
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class CompressedCopies(NewFiles):
 
     def _may_be_a_copy(self, found: FoundFile) -> bool:
         tail = self._by_key.get(found.key)  # if it is closed, its inode may be another file's by now
-        is_followed = tail is not None and (tail.descriptor is not None or tail.is_as_listed({found.key: found}))
+        is_followed = tail is not None and (tail.descriptor is not None or tail.is_as_found(found))
         decided = is_followed or found.key in self._known_copies
         return found.size > 0 and not decided and self._refused.get(found.key) != found.version
 
@@ -132,16 +132,14 @@ class CompressedCopies(NewFiles):
 
     def has_compressed_work(self) -> bool:
         """Return True if `compressed_steps` has something to do now."""
-        wanted = any(tail.wanted is not None for tail in self._reading.values())
-        return (
-            wanted or self._inspecting is not None or any(self._is_due(found) for found, _ in self._undecided.values())
-        )
+        wanted = any(one.wanted is not None for tail in self._reading.values() if (one := tail.compressed))
+        due = any(self._is_due(found) for found, _ in self._undecided.values())
+        return wanted or due or self._inspecting is not None
 
     def compressed_steps(self, most: int = _STEPS_AT_ONCE) -> Generator[None, None, None]:
-        """Go on with the ways to wanted offsets, and for up to `most` steps with the inspection of files."""
+        """Go on with the ways to wanted offsets, and up to `most` steps with the inspection of files."""
         for tail in list(self._reading.values()):
-            if tail.wanted is not None:
-                yield from self._seek(tail)
+            yield from self._seek(tail)
         for _ in range(most):
             if self._inspecting is None:
                 due = next((one for one in self._undecided.values() if self._is_due(one[0])), None)
@@ -156,8 +154,8 @@ class CompressedCopies(NewFiles):
         """Inspect all, and let all be read without waiting: no more is expected."""
         while self.has_compressed_work():
             yield from self.compressed_steps()
-        for tail in self._reading.values():
-            tail.is_hurried = True
+        for one in [tail.compressed for tail in self._reading.values() if tail.compressed]:
+            one.is_hurried = True
 
     def _is_due(self, found: FoundFile) -> bool:
         if found.key in self._unlisted:
@@ -168,16 +166,18 @@ class CompressedCopies(NewFiles):
     def _seek(self, tail: Tail) -> Generator[None, None, None]:
         from sidecars.logshipper.input.compressed.content import CompressedContent  # noqa: PLC0415 - see above
 
+        if tail.compressed is None or (wanted := tail.compressed.wanted) is None:
+            return
         try:
-            if self.ensure_open(tail) and isinstance(tail.content, CompressedContent) and tail.wanted is not None:
-                yield from tail.content.seek(tail.wanted)
+            if self.ensure_open(tail) and isinstance(tail.content, CompressedContent):
+                yield from tail.content.seek(wanted)
         except OSError as error:
             self.handle_read_error(tail, error)
         tail.reached()
         self._has_news = True
 
     def _content_of(self, tail: Tail, descriptor: int) -> Content | None:
-        if tail.stored is None:
+        if tail.compressed is None:
             return None
         from sidecars.logshipper.input.compressed.content import CompressedContent  # noqa: PLC0415 - see above
 
@@ -262,7 +262,7 @@ class CompressedCopies(NewFiles):
         end = position_fingerprint(inspection.length, inspection.last)
         if at_end or is_old:
             state.size, state.seen = inspection.length, end
-            state.positions = dict.fromkeys(self._ledgers[state.input], end)
+            self._set_all_positions(state, end)
         self._store.add_file(state)
         tail = self._follow(state)
         self._attach_compressed(tail, found, inspection, descriptor, status)
@@ -307,7 +307,7 @@ class CompressedCopies(NewFiles):
         """Let the generation continue in its copy if its original is gone. Return True if the descriptor is kept."""
         found, generation, inspection = self._known_copies[key]
         tail, status = self.tails.get(generation), os.fstat(descriptor)
-        if tail is None or (tail.stored is not None and tail.reachable) or key in self._by_key:
+        if tail is None or (tail.compressed is not None and tail.reachable) or key in self._by_key:
             return False
         tail.pin()
         if not self._may_continue_in(tail):

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from sidecars.logshipper.input.compressed.decompression import GZIP, Decompression, Unfinished, kind_of
 from sidecars.logshipper.model.fingerprint import POSITION_LENGTH, PREFIX_LENGTH, Fingerprint
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 
 _STEP = 256 * 1024  # bytes that are decompressed at once: about half a millisecond
 _TRAILER = 8  # bytes: CRC-32 and length modulo 2^32 (RFC 1952, section 2.3.1)

@@ -21,7 +21,7 @@ from sidecars.logshipper.input.discovery import FoundFile
 from sidecars.logshipper.input.rotation.rotated_file_matching import is_same_generation, may_be_beside
 from sidecars.logshipper.model import fingerprint
 from sidecars.logshipper.model.file_key import FileKey
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 
 LEAST = 3  # scans that miss a file, however short ROTATE_WAIT is
 
@@ -82,7 +82,7 @@ class MissedFiles:
     def _index(self) -> None:
         self._by_key, self._by_prefix = {}, {}
         for state in (one.state for one in self._missed.values()):
-            self._by_key.setdefault((state.device, state.inode), []).append(state)
+            self._by_key.setdefault(state.key, []).append(state)
             if state.prefix.length:
                 self._by_prefix.setdefault(state.prefix.length, {}).setdefault(state.prefix.digest, []).append(state)
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Container, Generator, Iterable, Iterator, Mapping
 from functools import partial
@@ -36,7 +37,7 @@ from sidecars.logshipper.input.tail import HEAD, Tail, head_of
 from sidecars.logshipper.model import fingerprint, steps
 from sidecars.logshipper.model.file_key import FileKey
 from sidecars.logshipper.model.fingerprint import PREFIX_LENGTH
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 from sidecars.logshipper.volumes.log_volumes import LogVolumes
 
 _MOST_COMPARED = 256  # files of a directory that are compared with a truncated one
@@ -81,7 +82,7 @@ def candidates(
     state: FileState, listing: Mapping[FileKey, FoundFile], volumes: LogVolumes, list_directory: ListDirectory
 ) -> Iterator[FoundFile]:
     """Yield the files that may be the one of the state, the likeliest first. Raises OSError as `list_directory`."""
-    key = (state.device, state.inode)
+    key = state.key
     if key in listing:
         yield listing[key]
     if volumes.is_below_a_link_root(state.path) and not _is_beside(state.path, listing, volumes):
@@ -121,14 +122,14 @@ def find(
             continue
         if descriptor is not None:
             return found, descriptor
-        if found.key == (state.device, state.inode) and access.is_refused(found.path):
+        if found.key == state.key and access.is_refused(found.path):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), found.path)
     return None
 
 
 def is_later_file(state: FileState, found: FoundFile, descriptor: int) -> bool:
     """Return True if the open file is a later one with the same inode number."""
-    same = found.key == (state.device, state.inode)
+    same = found.key == state.key
     return same and file_handles.differ(state.identity, file_handles.identity(descriptor, state.device))
 
 
@@ -141,7 +142,7 @@ def is_same_generation(state: FileState, found: FoundFile, read_at: fingerprint.
         is_text = not fingerprint.is_compressed(read_at(0, 8))
         # Without a handle its inode may be another file's by now, unless the name is its own or that of a rotated one.
         is_told = bool(state.identity) or found.path.startswith(state.path)
-        return found.key == (state.device, state.inode) and found.size >= state.size and is_text and is_told
+        return found.key == state.key and found.size >= state.size and is_text and is_told
     return fingerprint.same_content(known, found.size, read_at)
 
 
@@ -228,6 +229,9 @@ class UnfinishedCopies:
         self._held_back = {key: entry for key, entry in self._held_back.items() if key in keys}
 
 
+_Head = tuple[str, bytes, str, str]
+"""Directory, head, path and generation of a followed file."""
+
 MAX_ALIKE = 16  # files with the same beginning that are compared with a new one
 
 
@@ -241,7 +245,7 @@ class HeadIndex:
     """
 
     def __init__(self) -> None:
-        self._order: list[tuple[str, bytes, str, str]] = []  # sorted
+        self._order: list[_Head] = []  # sorted
         self._same: dict[tuple[str, bytes], list[tuple[bytes, str, str]]] = {}  # (folder, head) -> sorted beginnings
 
     @classmethod
@@ -251,14 +255,15 @@ class HeadIndex:
         index._order = yield from steps.sort(map(index._item, tails), key=None)
         return index
 
-    def _item(self, tail: Tail) -> tuple[str, bytes, str, str]:
-        folder, name = os.path.split(tail.state.path)
-        return (folder, tail.head, name, tail.state.generation)
+    def _item(self, tail: Tail) -> _Head:
+        path = tail.state.path  # the texts of the item are those of others: an index of very many files is small
+        return (sys.intern(os.path.dirname(path)), tail.head, path, tail.state.generation)  # noqa: PTH120 - paths are text
 
     def add(self, tail: Tail) -> None:
-        folder, head, name, generation = item = self._item(tail)
+        folder, head, path, generation = item = self._item(tail)
         insort(self._order, item)
         if (folder, head) in self._same:
+            name = os.path.basename(path)  # noqa: PTH119 - paths are text
             insort(self._same[folder, head], (tail.beginning or head, name, generation))
 
     def alike(self, path: str, head: bytes) -> Iterator[str]:
@@ -291,7 +296,10 @@ class HeadIndex:
         if group is None:
             first, after = (bisect_left(self._order, (folder, end, "", "")) for end in (head, head + b"\0"))
             same = self._order[first:after]
-            group = sorted((beginning(generation) or head, name, generation) for _, _, name, generation in same)
+            group = sorted(
+                (beginning(generation) or head, os.path.basename(path), generation)  # noqa: PTH119 - paths are text
+                for _, _, path, generation in same
+            )
             self._same[folder, head] = group
         mine = read_at(0, min(found.size, PREFIX_LENGTH))
         at = bisect_left(group, (mine, name, ""))

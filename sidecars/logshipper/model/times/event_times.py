@@ -57,10 +57,6 @@ class FileTimes:
         """Return the instant before which the bytes up to `end` were written. `at`: when they were collected."""
         return self.modified if 0 < end <= self.size and 0 < self.modified < at else at
 
-    def copy(self) -> FileTimes:
-        """Return a copy that later passes do not reach."""
-        return FileTimes(self.size, self.modified, self.passes)
-
     def as_list(self) -> list[object]:
         """Return the values for the saved state."""
         return [self.size, self.modified, self.passes]

@@ -8,7 +8,7 @@ from hypothesis import given
 from sidecars.logshipper.input.discovery import FoundFile
 from sidecars.logshipper.input.rotation.missed_files import LEAST, MissedFiles
 from sidecars.logshipper.model.fingerprint import ReadAt, position_fingerprint, prefix_fingerprint
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 from tests.support import examples
 
 TEXT = b"a line of the log, long enough to tell it from others\n" * 3

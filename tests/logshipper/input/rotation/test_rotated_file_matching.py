@@ -10,7 +10,7 @@ from sidecars.logshipper.input.tail import Tail
 from sidecars.logshipper.model import steps
 from sidecars.logshipper.model.ledger import Ledger
 from sidecars.logshipper.model.line_cutting import CuttingRules
-from sidecars.logshipper.state.checkpoint import FileState
+from sidecars.logshipper.state.file_state import FileState
 
 _HEADS = st.text("ab", max_size=4).map(str.encode)
 
