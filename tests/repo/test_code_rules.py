@@ -69,7 +69,7 @@ def test_a_property_test_asks_for_its_examples_so_that_make_test_fast_can_limit_
 
 
 LIGHT = re.compile(
-    r"sidecars/(warcopier/.*|chassis/(isolation|runtime)/.*|.*/((setting|target)_types|(\w+_)?settings))\.py"
+    r"sidecars/(warcopier/.*|chassis/(isolation|runtime)/.*|.*/((setting|target)_types|declared_fields|(\w+_)?settings))\.py"
 )
 
 
