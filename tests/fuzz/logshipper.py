@@ -137,7 +137,8 @@ def times(data: bytes) -> None:
             parse, file = timestamps.column_parser(form, zone), FileTimes(10, _NOW - 10**9)
             found = [parse(texts, Reading(_NOW, range(len(texts)), file, lambda: None, True)) for _ in range(2)]
             assert found[0] == found[1]
-            assert found[0] == parse(texts, Reading(_NOW, range(len(texts)), file.copy(), lambda: None, True))
+            saved = FileTimes(file.size, file.modified, file.passes)
+            assert found[0] == parse(texts, Reading(_NOW, range(len(texts)), saved, lambda: None, True))
             for time in (*found[0], *parse(texts)):
                 assert time is None or 0 <= time < 2**63
                 if time is not None:
