@@ -83,7 +83,7 @@ class NewFiles(FollowedFiles):
                 heads = heads or (yield from HeadIndex.of(list(self.tails.values())))
                 self._tell_apart(tail, found, heads)
         self._ignored = {key: path for key, path in self._ignored.items() if key in files}
-        self._copies.forget_all_but(files)
+        self._copies.keep_only(files, self._is_decided_on)
         for tail in [self.tails[generation] for generation in self._untold]:
             if tail.key not in files:  # it has lost its name: it must not be lost
                 self._take_for_new(tail)
@@ -148,6 +148,11 @@ class NewFiles(FollowedFiles):
             if fingerprint.equals_beginning_of(found.size, read_at, tail.state.size, tail.read_at):
                 return self._copies.hold_back(found)
         return False
+
+    def _is_decided_on(self, key: FileKey) -> bool:
+        """Return True if the file is followed and read: no scan has to decide on it."""
+        tail = self._by_key.get(key)
+        return tail is not None and tail.state.generation not in self._untold
 
     @property
     def awaits_scan(self) -> bool:

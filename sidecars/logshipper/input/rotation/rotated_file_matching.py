@@ -225,8 +225,10 @@ class UnfinishedCopies:
         """Hold back nothing any more: at the end a repeated line is better than the lost lines of a similar file."""
         self._quiet = 0.0
 
-    def forget_all_but(self, keys: Container[FileKey]) -> None:
-        self._held_back = {key: entry for key, entry in self._held_back.items() if key in keys}
+    def keep_only(self, keys: Container[FileKey], is_decided_on: Callable[[FileKey], bool]) -> None:
+        """Forget the files that are gone, and those that turned out to be copies, or files of their own."""
+        held_back = self._held_back.items()
+        self._held_back = {key: entry for key, entry in held_back if key in keys and not is_decided_on(key)}
 
 
 _Head = tuple[str, bytes, str, str]

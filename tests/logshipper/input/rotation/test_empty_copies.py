@@ -146,3 +146,30 @@ def test_a_file_that_stays_empty_costs_no_look_at_the_others(tmp_path: Path, mon
     pod.look()
     assert indexed
     assert pod.ship() == ["other"]
+
+
+@pytest.mark.parametrize("was_empty", [True, False])
+@pytest.mark.parametrize("turns_out", ["alike for long", "another file", "the copy", "gone"])
+def test_no_scan_is_awaited_once_it_is_known_what_a_held_back_file_is(
+    tmp_path: Path, *, was_empty: bool, turns_out: str
+) -> None:
+    pod, other = begin(tmp_path, shipped=True)
+    if not was_empty:
+        other = pod.logs / "app.log.2"
+    append(other, f"{_LINES[0]}\n")
+    pod.look()
+    assert pod.ship() == []
+    assert pod.follower.awaits_scan
+    if turns_out == "alike for long":
+        pod.look(later=60)
+    elif turns_out == "another file":
+        append(other, "another\n")
+    elif turns_out == "the copy":
+        other.write_bytes(pod.log.read_bytes())
+        os.truncate(pod.log, 0)
+    else:
+        other.unlink()
+    pod.look()
+    pod.ship()
+    pod.look()
+    assert not pod.follower.awaits_scan
