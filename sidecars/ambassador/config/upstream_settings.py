@@ -148,7 +148,7 @@ class UpstreamSettings(
         "gRPC: the statuses after which a call is tried again, if they come before any message: `unavailable`, "
         "`resource-exhausted`, `aborted`, …, or `none`",
         default="none",
-        needs=(setting_types.HTTP2, setting_types.RETRIES),
+        needs=(setting_types.HTTP2, on("retries", "hedge_after")),  # a hedge takes the place of a call that it ends
     )
     grpc_idempotent: tuple[str, ...] | None = setting(
         setting_types.methods,

@@ -33,6 +33,9 @@ _OFF = (None, "none")
 SetBy = Mapping[tuple[str | None, str], Mapping[str, str]]
 """The variable that set each field, by the group (None: the process) and the name of the member."""
 
+Defaults = dict[tuple[str | None, str], dict[str, Any]]
+"""The values of fields that are not in force, by the group and the name of the member."""
+
 
 def members_by_variable(members: Iterable[H], field: str) -> dict[str, list[H]]:
     """Return the members for which the field is set and not turned off, by the variable that set it."""
@@ -56,17 +59,31 @@ def unused_variables(members: Iterable[H], checks: Mapping[str, WhyUnused[H]]) -
 def in_force(settings: Any, specs: Iterable[Spec], set_by: SetBy) -> tuple[Any, list[str]]:
     """Return the settings, and a sentence for each variable that has no effect for any of its members.
 
-    Of a variable that has an effect for some members, the others get the default.
+    Of a variable that has an effect for some members, the others get the default. Then a variable that needs it is
+    judged again: `--check` prints the result, which must mean the same when it is loaded.
     """
     known = list(specs)
+    while True:
+        sentences, defaults = _judge(settings, known, set_by)
+        if sentences or not defaults:
+            return settings, sentences
+        settings = _with_defaults(settings, defaults)
+        set_by = {
+            member: {field: variable for field, variable in fields.items() if field not in defaults.get(member, ())}
+            for member, fields in set_by.items()
+        }
+
+
+def _judge(settings: Any, specs: Iterable[Spec], set_by: SetBy) -> tuple[list[str], Defaults]:
+    """Return a sentence for each variable without any effect, and the defaults of members for which one has none."""
     sentences: list[str] = []
-    defaults: dict[tuple[str | None, str], dict[str, Any]] = {}
-    for spec in known:
+    defaults: Defaults = {}
+    for spec in specs:
         reasons: dict[str, dict[str, str]] = {}  # by the variable, and by the member
         for name, member in _members(settings, spec) if spec.needs else ():
             variable = set_by.get((spec.group, name), {}).get(spec.field)
             if variable is not None and not _is_turned_off(getattr(member, spec.field)):
-                reasons.setdefault(variable, {})[name] = _reason(spec, known, settings.PREFIX, name, member)
+                reasons.setdefault(variable, {})[name] = _reason(spec, specs, settings.PREFIX, name, member)
         for variable, by_name in reasons.items():
             if all(by_name.values()):
                 sentences.append(f"{variable} is set, but {'; '.join(dict.fromkeys(by_name.values()))}")
@@ -74,7 +91,7 @@ def in_force(settings: Any, specs: Iterable[Spec], set_by: SetBy) -> tuple[Any, 
             for name in [name for name, reason in by_name.items() if reason]:
                 value = spec.type.parse(spec.default) if spec.default else None
                 defaults.setdefault((spec.group, name), {})[spec.field] = value
-    return (_with_defaults(settings, defaults) if defaults else settings), sentences
+    return sentences, defaults
 
 
 def _is_turned_off(value: object) -> bool:
@@ -95,7 +112,7 @@ def _reason(spec: Spec, specs: Iterable[Spec], prefix: str, name: str, member: A
     return next((reason for need in spec.needs if (reason := need(member, of))), "")
 
 
-def _with_defaults(settings: Any, defaults: Mapping[tuple[str | None, str], Mapping[str, Any]]) -> Any:
+def _with_defaults(settings: Any, defaults: Defaults) -> Any:
     """Return the settings with these fields of their members set to the default."""
     groups: dict[str, dict[str, Any]] = {}
     for (group, name), fields in defaults.items():

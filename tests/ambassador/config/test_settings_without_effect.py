@@ -247,6 +247,37 @@ def test_a_default_for_all_upstreams_is_in_force_where_it_has_an_effect_and_nowh
     assert again.upstreams["db"].total_timeout is None
 
 
+def test_a_default_that_needs_another_default_is_in_force_where_that_one_is() -> None:
+    environ = environment(
+        ORDERS_UPSTREAM="http://10.0.0.1",
+        DB_UPSTREAM="tcp://10.0.0.2:5432",
+        DB_LISTEN="127.0.0.1:5432",
+        RATE_LIMIT="10/s",
+        RATE_BURST="20",
+        MAX_REQUESTS="5",
+        MAX_QUEUED="3",
+        QUEUE_TIMEOUT="2s",
+    )
+    settings = load(Settings, environ)
+    orders, db = settings.upstreams["orders"], settings.upstreams["db"]
+    assert (orders.rate_burst, db.rate_burst, orders.max_queued, db.max_queued) == (20, None, 3, None)
+    assert effective(load(Settings, effective(settings))) == effective(settings)
+
+
+def test_a_default_that_is_not_in_force_for_an_upstream_is_not_enough_for_its_other_settings() -> None:
+    assert problems(
+        ORDERS_UPSTREAM="http://10.0.0.1",
+        DB_UPSTREAM="tcp://10.0.0.2:5432",
+        DB_LISTEN="127.0.0.1:5432",
+        RATE_LIMIT="10/s",
+        DB_RATE_BURST="20",
+    ) == ("AMBASSADOR_DB_RATE_BURST is set, but AMBASSADOR_DB_RATE_LIMIT is not: set both")
+
+
+def test_a_hedge_is_enough_for_the_statuses_of_calls_that_are_tried_again() -> None:
+    load(Settings, environment(UPSTREAM="h2c://10.0.0.1", GRPC_RETRY_ON="unavailable", RETRIES="0", HEDGE_AFTER="p95"))
+
+
 def test_a_default_for_all_upstreams_that_helps_none_is_refused() -> None:
     assert problems(
         A_UPSTREAM="tcp://10.0.0.1:1", B_UPSTREAM="tcp://10.0.0.2:1", B_LISTEN="127.0.0.1:5432", TOTAL_TIMEOUT="1m"
