@@ -17,7 +17,7 @@ _NOT_IN_HTTP2: Final = frozenset(
 )
 _CACHED_LINES: Final = 2048
 _CACHED_LENGTH: Final = 256  # bytes of the longest line that is cached
-_CACHED_STARTS: Final = 256
+_CACHED_STARTS: Final = 256  # of that length, too
 
 
 class EncodedLines(dict[bytes, bytes]):
@@ -64,6 +64,8 @@ def encode_start(method: bytes, scheme: bytes, authority: bytes, path: bytes) ->
 
 
 def _cached(name: bytes, value: bytes) -> bytes:
+    if len(value) > _CACHED_LENGTH:
+        return encode_field(name, value)
     key = name + value
     found = _starts.get(key)
     if found is None:

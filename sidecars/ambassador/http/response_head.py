@@ -119,9 +119,11 @@ class StatusLineCache(dict[bytes, tuple[int, bytes, int]]):
         if found is None:
             raise MessageRejected(502, "its first line is not a status line of HTTP/1.1")
         minor, code, reason = found.groups()
-        if len(self) >= _CACHED_STATUS_LINES:
-            self.clear()
-        self[line] = parsed = (int(code), b"HTTP/1.1 %b %b\r\n" % (code, reason or b""), int(minor))
+        parsed = (int(code), b"HTTP/1.1 %b %b\r\n" % (code, reason or b""), int(minor))
+        if len(line) <= _CACHED_LENGTH:
+            if len(self) >= _CACHED_STATUS_LINES:
+                self.clear()
+            self[line] = parsed
         return parsed
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from sidecars.ambassador.http.head_rules import CHUNKED, MessageRejected
+from sidecars.ambassador.http.hpack_lines import encode_start
 from sidecars.ambassador.http.http2_request import Http2Request, length_of
 from sidecars.ambassador.http.http2_response import UNKNOWN, Http2Response
 from sidecars.ambassador.http.messages import Request
@@ -140,6 +143,22 @@ def test_requests_that_share_a_head_are_each_written_for_their_own_origin() -> N
                     [*place, ":path: /a", "x-old: 1", "content-length: 9"],
                     [*place, ":path: /a", "content-length: 5", "x-key: secret"],
                 ]
+
+
+def test_no_long_text_of_a_peer_is_kept_for_later_messages() -> None:
+    """Caches are bounded by their numbers of entries, so each entry is short."""
+    long = b"X" * 10_000
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(500):
+            text = b"%d%b" % (number, long)
+            encode_start(b"M" + text, b"http", b"orders", b"/")
+            encode_start(b"GET", b"http", b"h" + text, b"/")
+            parse_response(b"HTTP/1.1 200 " + text, request(""))
+        assert tracemalloc.get_traced_memory()[0] - before < 500_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
