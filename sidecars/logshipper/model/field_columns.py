@@ -115,8 +115,8 @@ class JsonObjects(Sequence[Fields]):
             first = f'{begin}"{value}",' if type(value) is str else f"{begin}{value},"
             if want is None:
                 texts.append(text)
-            elif text.startswith(first):
-                texts.append("{" + text[len(first) :])
+            elif text.startswith(first) and not _comes_again(name, rest := "{" + text[len(first) :]):
+                texts.append(rest)
             else:
                 texts.append(_remove_member(text, name, value))
         return JsonObjects(texts, self.members_without(name, wanted))
@@ -145,9 +145,17 @@ FieldColumns = list[Fields] | Table | JsonObjects
 # -- removing a member from a text ---------------------------------------------------------------------------------
 
 
+def _comes_again(name: str, rest: str) -> bool:
+    """True if the rest of an object, of which a member was taken, has one more of its name: an app may write it twice.
+
+    Raises ValueError where the rest has no dict.
+    """
+    return f'"{name}"' in rest and name in orjson.loads(rest)
+
+
 def _remove_member(text: str, name: str, value: Any) -> str:
     kind = type(value)
-    if kind in (str, int) and "\\" not in text and text.count("{") == 1:
+    if kind in (str, int) and "\\" not in text and text.count("{") == text.count(f'"{name}"') == 1:
         written = f'"{value}"' if kind is str else str(value)
         member = f",{orjson.dumps(name).decode()}:{written}"
         at = text.find(member)

@@ -88,11 +88,14 @@ def _in_texts(fields: JsonObjects, candidates: Sequence[FieldPath]) -> tuple[Fie
 def _with_other_name(text: str, path: FieldPath, value: Any) -> str | None:
     """Return the text in which the member is called `message`; None if its place is not certain.
 
-    Its place is certain where no string and no inner object can look like the member. There must be no `message` yet.
+    Its place is certain where no string and no inner object can look like the member, and its name comes once. There
+    must be no `message` yet.
     """
     if f'"{MESSAGE}"' in text or "\\u" in text:
         return None
     name = orjson.dumps(path.literal).decode()
+    if text.count(name) > 1:
+        return None
     if text.startswith(f'{{{name}:"'):
         return f'{{"{MESSAGE}":{text[len(name) + 2 :]}'
     if "\\" not in text and text.count("{") == 1:

@@ -16,6 +16,7 @@ from sidecars.logshipper.transform.parsing.field_paths import FieldPath
 T = TypeVar("T")
 
 _LONGEST_LEVEL = 64  # characters
+_INTEGERS = range(-(2**63), 2**64)  # those of a dict: orjson reads a larger number as a float
 
 
 def extract(
@@ -79,7 +80,7 @@ def rename_reserved(fields: FieldColumns | None, reserved: frozenset[str]) -> Fi
 def _level(value: Any) -> str | None:
     if type(value) is str:
         return value if len(value) <= _LONGEST_LEVEL else None
-    return str(value) if type(value) is int else None
+    return str(value) if type(value) is int and value in _INTEGERS else None
 
 
 def _renamed(fields: Mapping[str, Any], reserved: frozenset[str]) -> Fields:
