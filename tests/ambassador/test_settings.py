@@ -34,6 +34,7 @@ def test_several_upstreams_each_have_their_name() -> None:
     ("value", "why"),
     [
         ("orders", "expected http://host[:port]"),
+        ("127.0.0.1:8080", "it has no scheme: write one of these before it"),
         ("ftp://orders", "the scheme is not one of them"),
         ("grpc://orders:1", "the scheme is not one of them: write h2c://, or https:// with TLS"),
         ("tls://orders", "it must be given"),

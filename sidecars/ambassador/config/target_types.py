@@ -209,7 +209,7 @@ def _parse_one_target(raw: str) -> Target:
     weight = _parse_weight(parameters)
     scheme, _, rest = raw.partition("://")
     if not rest:
-        raise ValueError(_EXPECTED)
+        raise ValueError(_EXPECTED + ("" if "://" in raw else "; it has no scheme: write one of these before it"))
     place = scheme.rpartition("+")[2]
     if place == KUBERNETES:
         return _parse_kubernetes(scheme, rest, weight)

@@ -149,7 +149,7 @@ class SpanExporter:
                 code="spans-not-exported",
                 endpoint=str(self._collector.endpoint),
                 reason=reason,
-                advice="see TRACES_ENDPOINT; requests are served as before",
+                advice="TRACES_ENDPOINT is for OTLP over HTTP, mostly port 4318, not gRPC's 4317; requests go on",
             )
         pause = self._pause * (0.5 + random.random())  # noqa: S311 - to spread
         self._pause = min(_LONGEST_PAUSE, self._pause * 2)

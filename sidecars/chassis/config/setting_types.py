@@ -209,7 +209,7 @@ def _parse_address(raw: str) -> Address:
     host = host[1:-1] if is_ipv6 else host
     is_host = _is_ipv6(host) if is_ipv6 else _is_name_or_ipv4(host)
     if not (colon and is_host and _is_number(port, len(str(_HIGHEST_PORT))) and int(port) <= _HIGHEST_PORT):
-        raise ValueError("expected host:port, :port (all interfaces), unix:/path or off")
+        raise ValueError("expected host:port, :port (all interfaces), unix:/path or off, with a port of at most 65535")
     return Address(host, int(port))
 
 
@@ -263,7 +263,7 @@ def pairs(left: SettingType[Any] = text, right: SettingType[Any] = text) -> Sett
         for number, item in enumerate(comma_separated(text).parse(raw), 1):
             key, equals, value = item.partition("=")
             if not equals or not key.strip() or not value.strip():
-                raise ValueError("expected name=value pairs separated by commas")
+                raise ValueError(f"expected {left.name}={right.name} between commas".replace("text=", "name="))
             where = f"pair {number}: " if sensitive else ""
             parsed = _at(where, left, key.strip())
             if parsed in found:

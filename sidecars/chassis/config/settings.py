@@ -288,9 +288,14 @@ class _Loader:
             return self._value_from_file(spec, file_variable, filename)
         if raw is None:
             if spec.default is None:
-                self.problems[variable] = f"{variable} is not set: " + spec.help.replace("`", "")
+                self.problems[variable] = self._missing(spec, variable)
             return spec.type.parse(spec.default) if spec.default else None
         return self._parsed(spec.type, variable, raw)
+
+    def _missing(self, spec: Spec, variable: str) -> str:
+        if any(problem.endswith(f"; did you mean {variable}?") for problem in self.problems.values()):
+            return f"{variable} is not set"  # the misspelt variable shows that its meaning is known
+        return f"{variable} is not set: " + spec.help.replace("`", "").partition("; ")[0]
 
     def _value_from_file(self, spec: Spec, file_variable: str, filename: str) -> Any:
         def read() -> str:

@@ -164,7 +164,7 @@ def _nearest_names(part: str) -> str:
     try:
         names = sorted(os.listdir(place))  # noqa: PTH208 - paths are text throughout
     except PermissionError:  # of a confined process, mostly: it may not list `/`
-        return f"look into {escaped(place)} for the right name, which this process may not list"
+        return f"this process may not list {escaped(place)}: look for the right name there"
     except OSError as error:
         return f"{escaped(place)} cannot be listed: {error.strerror}"
     if not names:

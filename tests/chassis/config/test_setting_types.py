@@ -174,7 +174,13 @@ def test_an_address_is_a_host_and_port_a_unix_socket_or_off(raw: str, value: Add
     ],
 )
 def test_anything_else_is_no_address(raw: str) -> None:
-    assert expected(address, raw) == "expected host:port, :port (all interfaces), unix:/path or off"
+    told = "expected host:port, :port (all interfaces), unix:/path or off, with a port of at most 65535"
+    assert expected(address, raw) == told
+
+
+def test_pairs_are_told_by_what_their_sides_are() -> None:
+    assert expected(pairs(), "a") == "expected name=text between commas"
+    assert expected(pairs(text, integer(0, 9)), "a") == "expected name=number between commas"
 
 
 @pytest.mark.parametrize("raw", ["unix:/", "unix:/run/", f"unix:/{'x' * 107}", f"unix:/{'ü' * 54}"])

@@ -55,6 +55,16 @@ def test_a_required_setting_that_is_missing_is_told_with_its_meaning() -> None:
     assert caught.value.problems == ["DEMO_UPSTREAM is not set: where it is"]
 
 
+def test_a_required_setting_whose_name_was_misspelt_is_told_without_its_meaning() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(Settings, {"DEMO_UPSTREEM": "http://x"})
+
+    assert caught.value.problems == [
+        "DEMO_UPSTREEM is not a setting; did you mean DEMO_UPSTREAM?",
+        "DEMO_UPSTREAM is not set",
+    ]
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     told = problems(
         {
