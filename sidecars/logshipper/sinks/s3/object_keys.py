@@ -40,11 +40,14 @@ class KnownKeys(NamedTuple):
 
     So a batch in flight at a change of the settings, or of the version, is stored under its first keys. If it has one,
     all of its events belong there. If it has several, an event belongs to that of its place by the `template` of then.
+    `division` is a checksum of which events are in which of several: if other settings move an event to an object that
+    is stored already, it is not in it.
     """
 
     template: str
     compression: str
     by_place: dict[str, str]
+    division: int | None
 
     @property
     def only_place(self) -> str | None:
@@ -55,15 +58,15 @@ class KnownKeys(NamedTuple):
 def known_keys(note: Any, prefix: str) -> KnownKeys | None:
     """Return the keys in a note; None if there are none, or if it has one that is not below the prefix of now."""
     match note:
-        case {"template": str(template), "keys": [_, *_] as keys}:
-            found = [_key(key, prefix) for key in keys]
+        case {"template": str(template), "keys": [_, *_] as keys, **others}:
+            found, noted = [_key(key, prefix) for key in keys], others.get("division")
         case _:
             return None
     places = {key.removeprefix(prefix)[: -len(end[0])]: key for key, end in zip(keys, found, strict=True) if end}
     extensions = {end["extension"] for end in found if end}
     if len(places) < len(keys) or len(extensions) > 1 or not _is_template(template):
         return None
-    return KnownKeys(template, _BY_EXTENSION[extensions.pop()], places)
+    return KnownKeys(template, _BY_EXTENSION[extensions.pop()], places, noted if isinstance(noted, int) else None)
 
 
 def _key(key: Any, prefix: str) -> re.Match[str] | None:

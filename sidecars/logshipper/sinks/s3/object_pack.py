@@ -4,9 +4,12 @@ Each chunk is encoded, partitioned by the place of its events, and compressed at
 objects: the events of further places share the last one. The places are taken in the order of the events, so that a
 batch that is sent again has the same objects.
 
-A batch that is collected again is stored under the keys that its journal has, whatever the settings are by then. But if
-a part of it is gone (`forget_note`), the rest gets keys of its own: a store without conditions would lose lines that it
-has.
+A batch that is collected again is stored under the keys that its journal has, whatever the settings are by then. But it
+gets keys of its own in two cases:
+
+- A part of it is gone (`forget_note`). A store without conditions would lose lines that it has.
+- It has several objects, and by the settings of now its events are divided otherwise. A store with conditions would
+  not get an event that is in another object now.
 
 A part of the batch (`part`), which the sink is asked to send after a store has refused the whole for its size, is cut
 out of the compressed streams: they are unpacked, and its lines are compressed again.
@@ -14,9 +17,11 @@ out of the compressed streams: they are unpacked, and its lines are compressed a
 
 from __future__ import annotations
 
+import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 from sidecars.logshipper.model.batch import Batch
@@ -79,6 +84,9 @@ class ObjectPack:
         self.objects: list[PackedObject] = []
         self._object_of: array[int] | None = None  # for each event the number of its object; None: all are in the first
         self._events = 0
+        self._division = 0  # CRC-32 of the events at which another object goes on: see `KnownKeys`
+        self._goes_on: tuple[int, str] | None = None  # number of the object of the last event, generation of its file
+        self._is_divided_anew = False
         self._parts: dict[tuple[int, ...], list[PackedObject]] = {}
 
     # -- packing -------------------------------------------------------------------------------------------------------
@@ -89,6 +97,7 @@ class ObjectPack:
         places = self._places.of(records, batch) if only is None else [only] * len(records.bodies)
         if len(set(places)) == 1:
             number = self._number(places[0], records, 0)
+            self._divide([number], records)
             self._note([number] * len(places) if self._object_of is not None or number else (), len(places))
             self.objects[number].add(self._encode(batch))
             return
@@ -98,6 +107,7 @@ class ObjectPack:
             number = self._number(place, records, index)
             members.setdefault(number, []).append(index)
             numbers.append(number)
+        self._divide(numbers, records)
         self._note(numbers, len(numbers))
         for number, indices in members.items():
             self.objects[number].add(self._encode(batch.select(indices)))
@@ -105,6 +115,10 @@ class ObjectPack:
     def finish(self) -> None:
         for each in self.objects:
             each.finish()
+        known = self._known
+        if known is not None and known.only_place is None and known.division != self._division:
+            self._is_divided_anew = True
+            self.forget_note()
 
     def _number(self, place: str, records: Records, index: int) -> int:
         """Return the number of the object for a place. Make it if there is room, with this event as its first."""
@@ -120,6 +134,14 @@ class ObjectPack:
             self.objects[-1].known_key = self._known.by_place.get(place, "") if self._known else ""
         return number
 
+    def _divide(self, numbers: Sequence[int], records: Records) -> None:
+        """Note where another object goes on: `numbers` of the first events, or of all."""
+        generation = records.chunk.generation
+        for number, offset in zip(numbers, records.offsets, strict=False):
+            if self._goes_on != (number, generation):
+                self._goes_on = (number, generation)
+                self._division = zlib.crc32(f"{number} {generation} {offset}\n".encode(), self._division)
+
     def _note(self, numbers: Sequence[int], count: int) -> None:
         """Note the objects of further events; no numbers: all are in the first object."""
         if numbers and self._object_of is None:
@@ -132,12 +154,15 @@ class ObjectPack:
 
     def key_of(self, packed: PackedObject, batch_key: str) -> str:
         """Return the key of one of the objects of a batch, or of a part of it. `batch_key`: `Batch.key`."""
-        return packed.known_key or object_key(
-            self._places.prefix, packed.place, packed.first, batch_key, self.algorithm
-        )
+        if packed.known_key:
+            return packed.known_key
+        if self._is_divided_anew:  # its keys are none of the earlier ones
+            batch_key = blake2b(f"{batch_key} {self._division}".encode(), digest_size=16).hexdigest()
+        return object_key(self._places.prefix, packed.place, packed.first, batch_key, self.algorithm)
 
     def note(self, batch_key: str) -> dict[str, Any]:
-        return {"template": self._places.text, "keys": [self.key_of(packed, batch_key) for packed in self.objects]}
+        keys = [self.key_of(packed, batch_key) for packed in self.objects]
+        return {"template": self._places.text, "keys": keys, "division": self._division}
 
     def forget_note(self) -> None:
         for packed in self.objects:

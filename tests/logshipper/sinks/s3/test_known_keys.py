@@ -86,6 +86,21 @@ async def test_objects_that_were_not_stored_yet_are_made_under_their_first_names
     assert numbers(store) == list(range(9))
 
 
+@pytest.mark.parametrize("stored", [0, 1, 2])
+@pytest.mark.parametrize("moved", [1, 4, 5, 8])
+async def test_no_line_is_lost_if_other_settings_move_it_to_an_object_that_is_stored(
+    store: ObjectStore, stored: int, moved: int
+) -> None:
+    hours = [{**line, "ts": line["time"]} for line in _LINES]
+    hours[moved]["ts"] = hours[(moved + 3) % 9]["time"]
+    text = "".join(f"{json.dumps(line)}\n" for line in hours)
+    first = await store_once(store, None, {"sink_object_key": "%H/"}, _JSON, text)
+    for key in first["keys"][stored:]:
+        del store.objects[key]
+    await store_once(store, first, {"sink_object_key": "%H/"}, {**_JSON, "LOGSHIPPER_TIME_KEY": "ts"}, text)
+    assert sorted(set(numbers(store))) == list(range(9))
+
+
 async def test_the_rest_of_a_batch_of_which_a_part_is_gone_takes_no_line_from_the_object(store: ObjectStore) -> None:
     half = _TEXT[: len(_TEXT) // 9 * 5]
     first = await store_once(store, None, {}, {}, half, _TEXT[len(half) :])
