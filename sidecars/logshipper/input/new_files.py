@@ -114,7 +114,8 @@ class NewFiles(FollowedFiles):
         self._ignored[found.key] = found.path
 
     def _is_new(self, found: FoundFile, heads: HeadIndex, at_end: bool, read_at: fingerprint.ReadAt) -> bool:  # noqa: FBT001 - a part of `partial`
-        self._is_empty = not (first := read_at(0, 8))
+        first = read_at(0, 8)
+        self._is_empty = not (found.size and first)  # also if its first bytes were written since it was listed
         if fingerprint.is_compressed(first):
             self._take_compressed(found, read_at, at_end=at_end)
             return False

@@ -28,6 +28,7 @@ from typing import Self
 
 PREFIX_LENGTH = 1024  # bytes
 POSITION_LENGTH = 256  # bytes
+_MARK = 3  # bytes of a byte-order mark, at most
 
 ReadAt = Callable[[int, int], bytes]
 """Read (offset, length) of a file. Returns fewer bytes where the file ends."""
@@ -123,10 +124,11 @@ def short_copy(fingerprints: Iterable[Fingerprint], size: int, read_at: ReadAt) 
     """Return True if a file is a copy of the file of the fingerprints, but ends before some of them.
 
     `copytruncate` leaves such a copy if lines were written, and read here, after the copying ended. One fingerprint
-    must lie in the second half of the copy: two files may have the same banner at their beginnings.
+    must lie in the second half of the copy: two files may have the same banner at their beginnings. A byte-order mark
+    alone is no copy: any new file of the app has it.
     """
     known = [one for one in fingerprints if one.length and one.offset <= size]
-    return any(one.offset * 2 >= size for one in known) and all(one.matches_file(read_at) for one in known)
+    return any(one.offset * 2 >= size > _MARK for one in known) and all(one.matches_file(read_at) for one in known)
 
 
 def equals_beginning_of(size: int, candidate: ReadAt, original_size: int, original: ReadAt) -> bool:

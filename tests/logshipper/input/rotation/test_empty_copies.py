@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF16_LE
 from collections.abc import Collection, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sidecars.logshipper.input.discovery import FoundFile
 from sidecars.logshipper.input.rotation.rotated_file_matching import HeadIndex
 from sidecars.logshipper.input.tail import Tail
 from tests.logshipper.pod import ROTATE_WAIT, Pod
@@ -173,3 +176,44 @@ def test_no_scan_is_awaited_once_it_is_known_what_a_held_back_file_is(
     pod.ship()
     pod.look()
     assert not pod.follower.awaits_scan
+
+
+def test_it_is_decided_on_if_it_gets_its_content_between_the_listing_and_the_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_PATHS=f"{tmp_path}/logs/app.log*")
+    append(pod.log, "".join(f"{line}\n" for line in _LINES))
+    pod.look()
+    pod.ship()
+    copy = pod.logs / "app.log.1"
+    copy.touch()
+    open_if = pod.follower.access.open_if
+
+    def copied_meanwhile(found: FoundFile, *rest: Any) -> int | None:
+        if found.path == str(copy) and not found.size:
+            copy.write_bytes(pod.log.read_bytes())
+        return open_if(found, *rest)
+
+    monkeypatch.setattr(pod.follower.access, "open_if", copied_meanwhile)
+    pod.look()
+    pod.log.write_bytes(b"")
+    append(pod.log, "next\n")
+    assert everything(pod) == [*_LINES, "next"]
+    assert not pod.dropped()
+
+
+def test_a_new_log_that_has_only_a_mark_is_no_copy_of_one_that_had_it(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, LOGSHIPPER_PATHS=f"{tmp_path}/logs/app.log*", LOGSHIPPER_ENCODING="auto")
+    pod.log.write_bytes(BOM_UTF16_LE)
+    pod.look()
+    lines = "".join(f"{line}\n" for line in _LINES)
+    pod.log.write_bytes(BOM_UTF16_LE + lines.encode("utf-16-le"))
+    assert everything(pod) == _LINES
+    (pod.logs / "app.log.1").write_bytes(pod.log.read_bytes())
+    os.truncate(pod.log, 0)
+    pod.log.rename(pod.logs / "app.log.2")
+    pod.log.write_bytes(BOM_UTF16_LE)
+    pod.look()
+    pod.log.write_bytes(BOM_UTF16_LE + "next\n".encode("utf-16-le"))
+    assert everything(pod) == [*_LINES, "next"]
+    assert not pod.dropped()
