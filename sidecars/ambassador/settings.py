@@ -12,7 +12,6 @@ from sidecars.ambassador.config.auth_settings import AWS, GCP, OAUTH2, CloudSett
 from sidecars.ambassador.config.ejection_settings import check_ejection
 from sidecars.ambassador.config.routing_settings import route
 from sidecars.ambassador.config.seeing_settings import CollectorSettings
-from sidecars.ambassador.config.setting_types import AUTO_PROTOCOL, HTTP1_ALONE, HTTP2_ALONE
 from sidecars.ambassador.config.target_types import Target
 from sidecars.ambassador.config.upstream_settings import UpstreamSettings
 from sidecars.ambassador.http import bearer_token
@@ -183,13 +182,10 @@ class Settings(CollectorSettings, CloudSettings):
             from sidecars.ambassador.config.identity import auth_checks  # noqa: PLC0415 - loaded only where one is set
 
             yield from auth_checks.wrong(self, upstream, of)
-        if upstream.upstream.protocol == "tcp":
-            yield from self._check_tcp(upstream, of)
         for field, clause in upstream.wrong_ways():
             yield f"{of(field)} {clause.replace('{proxy}', of('proxy'))}"
         yield from check_ejection(upstream, of)
-        schemes = {target.scheme for target in upstream.upstream.targets}
-        yield from _check_protocol(upstream, schemes, of)
+        schemes = upstream.upstream.schemes
         yield from _check_grpc(upstream, of)
         plain = " and ".join(f"{scheme}://" for scheme in sorted(schemes - {"https"}))
         for field in _credentials(upstream) if plain and "https" in schemes else ():
@@ -216,23 +212,9 @@ class Settings(CollectorSettings, CloudSettings):
 
                 yield from auth_checks.in_clear(self, upstream, partial(_variable, name))
 
-    def _check_tcp(self, upstream: UpstreamSettings, of: Callable[[str], str]) -> Iterator[str]:
-        if upstream.balance.startswith(("hash:header", "hash:cookie")):
-            yield f"{of('balance')}={upstream.balance}: {of('upstream')} is not HTTP: there only hash:source works"
-
 
 def _variable(name: str, field: str) -> str:
     return variable(Settings, field, name)
-
-
-def _check_protocol(upstream: UpstreamSettings, schemes: set[str], of: Callable[[str], str]) -> Iterator[str]:
-    protocol = upstream.protocol
-    if protocol == AUTO_PROTOCOL:
-        return
-    if protocol == HTTP2_ALONE and "http" in schemes:
-        yield f"{of('protocol')}={protocol}: an http:// target of {of('upstream')} speaks HTTP/1.1: write h2c://"
-    elif protocol == HTTP1_ALONE and "h2c" in schemes:
-        yield f"{of('protocol')}={protocol}: an h2c:// target of {of('upstream')} speaks HTTP/2: write http://"
 
 
 def _check_grpc(upstream: UpstreamSettings, of: Callable[[str], str]) -> Iterator[str]:

@@ -141,6 +141,11 @@ class Targets:
         return self.targets[0].protocol if self.targets else "http"
 
     @property
+    def schemes(self) -> frozenset[str]:
+        """Their schemes, such as `https`."""
+        return frozenset(target.scheme for target in self.targets)
+
+    @property
     def tls(self) -> bool:
         """True if any of them is reached over TLS."""
         return any(target.tls for target in self.targets)

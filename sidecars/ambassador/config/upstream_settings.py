@@ -39,6 +39,20 @@ from sidecars.chassis.config.urls import RequestTarget
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _DEFAULT_CHECK_INTERVAL = 5.0  # seconds, with a HEALTH_PATH
+_FIELDS = that(
+    lambda upstream: (
+        upstream.upstream.protocol == "http" or not upstream.balance.startswith(("hash:header", "hash:cookie"))
+    ),
+    "{upstream} is not HTTP: there only hash:source works",
+)
+_NO_HTTP1 = that(
+    lambda upstream: upstream.protocol != HTTP2_ALONE or "http" not in upstream.upstream.schemes,
+    "an http:// target of {upstream} speaks HTTP/1.1: write h2c://",
+)
+_NO_HTTP2 = that(
+    lambda upstream: upstream.protocol != HTTP1_ALONE or "h2c" not in upstream.upstream.schemes,
+    "an h2c:// target of {upstream} speaks HTTP/2: write http://",
+)
 _WEIGHTS = that(
     lambda upstream: not upstream.balance.startswith("hash:"), "{balance} is a hash, which has no slow start"
 )
@@ -74,7 +88,7 @@ class UpstreamSettings(
         "`https` only: the version of HTTP: `auto` (what the endpoint selects by ALPN, HTTP/2 preferred), `http1` or "
         "`http2`; `http` is always HTTP/1.1, and `h2c` HTTP/2",
         default=AUTO_PROTOCOL,
-        needs=(setting_types.HTTP,),
+        needs=(setting_types.HTTP, _NO_HTTP1, _NO_HTTP2),
     )
     balance: str = setting(
         setting_types.balance,
@@ -82,6 +96,7 @@ class UpstreamSettings(
         "included), `least_request` (of two endpoints the one with fewer requests in progress), `round_robin`, "
         "`random`, `hash:header:<name>`, `hash:cookie:<name>` or `hash:source`",
         default="ewma",
+        needs=(_FIELDS,),
     )
     slow_start: float = setting(
         duration(maximum="1h"),

@@ -94,7 +94,7 @@ def on(*fields: str) -> Need:
             return ""
         if len(fields) > 1:
             return f"neither {' nor '.join(map(of, fields))} is: set one of them"
-        shown = "not" if values[0] is None else f"{values[0]}".lower()
+        shown = "not" if values[0] is None else f"{values[0]}".lower().removesuffix(".0")
         return f"{of(fields[0])} is {shown}: set both"
 
     return why

@@ -65,7 +65,7 @@ def in_force(settings: Any, specs: Iterable[Spec], set_by: SetBy) -> tuple[Any, 
     known = list(specs)
     while True:
         sentences, defaults = _judge(settings, known, set_by)
-        if sentences or not defaults:
+        if not defaults:
             return settings, sentences
         settings = _with_defaults(settings, defaults)
         set_by = {

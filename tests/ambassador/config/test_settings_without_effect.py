@@ -136,7 +136,8 @@ OF_AUTH = {
 
 # They lose their effect by the value of another setting.
 DEFEATED = [
-    ("EJECT_AFTER", "3", {"MAX_EJECTED": "0%"}, "MAX_EJECTED is 0"),
+    ("BALANCE", "hash:header:x", TCP, "UPSTREAM is not HTTP: there only hash:source works"),
+    ("EJECT_AFTER", "3", {"MAX_EJECTED": "0%"}, "MAX_EJECTED is 0: set both"),
     ("EJECT_FOR", "3s", {"MAX_EJECTED": "0%"}, "MAX_EJECTED is 0"),
     ("EJECT_FAILURE_RATE", "10%", {"MAX_EJECTED": "0%"}, "MAX_EJECTED is 0"),
     ("SLOW_START", "10s", {"BALANCE": "hash:source"}, "BALANCE is a hash, which has no slow start"),
@@ -272,6 +273,27 @@ def test_a_default_that_is_not_in_force_for_an_upstream_is_not_enough_for_its_ot
         RATE_LIMIT="10/s",
         DB_RATE_BURST="20",
     ) == ("AMBASSADOR_DB_RATE_BURST is set, but AMBASSADOR_DB_RATE_LIMIT is not: set both")
+
+
+def test_defaults_that_fit_one_kind_of_upstream_are_not_in_force_for_the_others() -> None:
+    environ = environment(
+        WEB_UPSTREAM="https://10.0.0.1",
+        PLAIN_UPSTREAM="http://10.0.0.2",
+        PLAIN_LISTEN="127.0.0.1:8501",
+        DB_UPSTREAM="tcp://10.0.0.3:5432",
+        DB_LISTEN="127.0.0.1:5432",
+        PROTOCOL="http2",
+        BALANCE="hash:header:x-user",
+        SLOW_START="10s",
+    )
+    found = {
+        name: (each.protocol, each.balance, each.slow_start) for name, each in load(Settings, environ).upstreams.items()
+    }
+    assert found == {
+        "web": ("http2", "hash:header:x-user", 0.0),
+        "plain": ("auto", "hash:header:x-user", 0.0),
+        "db": ("auto", "ewma", 10.0),
+    }
 
 
 def test_a_hedge_is_enough_for_the_statuses_of_calls_that_are_tried_again() -> None:
