@@ -120,10 +120,11 @@ class LogShipping(RuleBasedStateMachine):
         self.sinks = {name: Moody() for name in SINKS}
         self.inside = inside
         self.app = self.pod.log.open("ab", buffering=0)
+        self.is_new = True  # no process has looked at the log since it was begun
+        self.is_unseen = True  # or since it was truncated
         self.written: list[str] = []
         self.unfinished = b""
         self.rotations = 0
-        self.began_unseen = False  # the log was truncated, and no process has looked since: nothing knows its content
         self.running = True
         self.save()
 
@@ -153,44 +154,48 @@ class LogShipping(RuleBasedStateMachine):
         self.rotations += 1
         return self.pod.logs / f"app.log.{self.rotations}"
 
-    def seen(self) -> bool:
-        """Return True if the log can be found again once it has, or its copy has, a name that no glob matches: because
-        it is held open, or by shipped content.
+    def is_found_again(self, *, renamed: bool) -> bool:
+        """Return True if the log can be found again once it has, or its copy has, a name that no glob matches.
 
-        Otherwise its lines are out of reach by nature, and the app does not rotate it. The proof: no process has looked
-        since the log was begun (or truncated, whatever was shipped from it before), so the saved state has not a byte
-        of it, and not the inode of its copy. A log that stayed empty, and a file with these bytes and such a name that
-        somebody put beside it, leave the same state and the same disk. So every reader that reads the copy reads that
-        file, too, which no glob asks for. `test_unseen_copies` has both, and that a glob which matches them is enough.
+        It is held open, or it is known: by its inode if it is renamed, and a copy by shipped content. Otherwise its
+        lines are out of reach by nature, and the app does not rotate it. The proof: no process has looked since the log
+        was begun (or for a copy: since it was truncated, whatever was shipped from it before). So the saved state has
+        not a byte of it, and not the inode of the copy. A log that stayed empty, and a file with these bytes and such a
+        name that somebody put beside it, leave the same state and the same disk. A reader that reads the copy reads
+        that file, too, which no glob asks for. `test_unseen_lines` has both, and that a glob which matches is enough.
         """
         if self.running:
             self.look_at_it()
         held = os.fstat(self.app.fileno())
         files = self.pod.store.state.files.values()
         shipped = any(file.inode == held.st_ino and any(m.length for m in file.positions.values()) for file in files)
-        return self.inside or self.running or (shipped and not self.began_unseen)
+        return self.inside or self.running or (shipped and not (self.is_new if renamed else self.is_unseen))
 
     @rule(late=st.booleans())
     def rename(self, late: bool) -> None:  # noqa: FBT001 - hypothesis passes by keyword
         """Rename the file. `late`: the writer continues in the renamed file for a while."""
         if not late:
             self.finish_line()
-        if not self.seen():
+        if not self.is_found_again(renamed=True):
             return
         self.pod.log.rename(self.rotated())
         if late:
             self.write(2, 20, 0)
+        self.begin_log()
+
+    def begin_log(self) -> None:
         self.app.close()
         self.app = self.pod.log.open("ab", buffering=0)
+        self.is_new = self.is_unseen = True  # also if it has the inode number of a deleted file that the state knows
 
     @rule()
     def copytruncate(self) -> None:
         self.finish_line()
-        if not self.seen() or not os.fstat(self.app.fileno()).st_size:
+        if not self.is_found_again(renamed=False) or not os.fstat(self.app.fileno()).st_size:
             return
         shutil.copyfile(self.pod.log, self.rotated())
         os.truncate(self.pod.log, 0)
-        self.began_unseen = True
+        self.is_unseen = True
 
     @rule()
     def rename_again(self) -> None:
@@ -209,8 +214,7 @@ class LogShipping(RuleBasedStateMachine):
             return
         self.pod.log.unlink()
         self.write(2, 20, 0)
-        self.app.close()
-        self.app = self.pod.log.open("ab", buffering=0)
+        self.begin_log()
         self.ship_everything()
 
     # -- the shipper ---------------------------------------------------------------------------------------------------
@@ -218,7 +222,7 @@ class LogShipping(RuleBasedStateMachine):
     def look_at_it(self, later: float = 1.0) -> None:
         """Let the process scan, `later` seconds after it did so before."""
         self.pod.look(later)
-        self.began_unseen = False
+        self.is_new = self.is_unseen = False
 
     @precondition(lambda self: self.running)
     @rule()
@@ -286,7 +290,7 @@ class LogShipping(RuleBasedStateMachine):
         """Start again. The next `ship` sends the batches again that were in flight."""
         self.pod.begin()
         self.running = True
-        self.began_unseen = False
+        self.is_new = self.is_unseen = False
         self.save()
 
     def save(self) -> None:

@@ -64,7 +64,7 @@ class Follower(CompressedCopies):
         super().__init__(inputs, store, ledgers, clock, rotated.wait)
         self._rotated = rotated
         self._search = DormantSearch(
-            self.access, self._volumes, self._missed, clock, self._is_no_candidate, self._attach_and_trim
+            self.access, self._volumes, self._missed, clock, self._is_no_candidate, self._attach_found, self._begin_anew
         )
         self.folders: set[str] = set()  # to be watched: those of the followed files, and those of new files
         self.missing: dict[str, str] = {}  # log -> a rotated file of it that was missing at the first scan
@@ -114,18 +114,18 @@ class Follower(CompressedCopies):
 
     def find_missed(self) -> Generator[None, None, None]:
         """Look once more for the files that the last scan has missed."""
-        yield from self._find_dormant({})
+        yield from self._find_dormant(None)
 
     def misses_sent(self) -> bool:
         """Return True if a batch that was in flight when an earlier process ended has lines of a missed file."""
         batches = (batch for sink in self._store.state.sinks.values() for batch in sink.sending)
         return any(one.generation in self._missed for batch in batches for one in batch.ranges)
 
-    def _find_dormant(self, listing: Mapping[FileKey, FoundFile]) -> Generator[None, None, None]:
+    def _find_dormant(self, listing: Mapping[FileKey, FoundFile] | None) -> Generator[None, None, None]:
         """Look for the files of the dormant tails. One whose directory cannot be read is not missed by the scan."""
         yield from self._search.steps([tail for tail in self.tails.values() if tail.dormant], listing)
 
-    def _attach_and_trim(self, tail: Tail, found: FoundFile, descriptor: int) -> None:
+    def _attach_found(self, tail: Tail, found: FoundFile, descriptor: int) -> None:
         self._attach(tail, found, descriptor)
         self.trim_open_files()
 

@@ -19,11 +19,12 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Container, Generator, Mapping
+from dataclasses import replace
 from functools import partial
 
 from sidecars.chassis.runtime import logs
 from sidecars.logshipper.input.discovery import FoundFile, ListedFiles
-from sidecars.logshipper.input.file_access import reader_at
+from sidecars.logshipper.input.file_access import is_text, reader_at
 from sidecars.logshipper.input.followed_files import FollowedFiles, Inputs
 from sidecars.logshipper.input.rotation.missed_files import MissedFiles
 from sidecars.logshipper.input.rotation.rotated_file_matching import HeadIndex, UnfinishedCopies, is_later_file
@@ -206,6 +207,24 @@ class NewFiles(FollowedFiles):
     def _forget(self, tail: Tail) -> None:
         self._untold.discard(tail.state.generation)
         super()._forget(tail)
+
+    def _begin_anew(self, tail: Tail, found: FoundFile, descriptor: int) -> None:
+        """Begin a new generation in the open file, which was the tail's, and was truncated while it was not followed.
+
+        It may have a name that no glob matches: a rotated one.
+        """
+        if not is_text(descriptor):
+            os.close(descriptor)
+            return
+        before = tail.state
+
+        def prepare(begun: FileState, _: int) -> None:
+            begun.first_path = before.first_path
+            begun.go_on_as(before)
+
+        log.info("a file was truncated while it was not followed", file=found.path, generation=before.generation)
+        self._begin(replace(found, input=before.input), descriptor, prepare)
+        self.trim_open_files()
 
     # -- copies --------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,10 @@ For each generation, the likeliest first:
    all the time, a listing is out of date before all that it names is opened.
 
 A generation that is found in neither is missed by this scan: `missed_files` decides whether it is gone.
+
+Then the files that were truncated meanwhile are searched: each has the inode and the identity of a generation that goes
+on in its copy, or is missed. A new generation begins in it, as in a file whose truncation a poll notices. If the globs
+match its name, the scan finds it as a new file.
 """
 
 from __future__ import annotations
@@ -37,11 +41,14 @@ _MOST_NAMES = 20_000  # of one directory
 Attach = Callable[[Tail, FoundFile, int], None]
 """Lets a tail follow the open file at a descriptor."""
 
+Begin = Callable[[Tail, FoundFile, int], None]
+"""Begins a new generation in the open file, which was truncated: it was the one of the tail."""
+
 
 class DormantSearch:
     """Searches the files of dormant tails. Owned by the `Follower`, which passes its own decisions."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the last three are decisions of the follower
         self,
         access: FileAccess,
         volumes: LogVolumes,
@@ -49,6 +56,7 @@ class DormantSearch:
         clock: Callable[[], float],
         is_no_candidate: Callable[[FoundFile], bool],
         attach: Attach,
+        begin: Begin,
     ) -> None:
         self._access = access
         self._volumes = volumes
@@ -56,12 +64,22 @@ class DormantSearch:
         self._clock = clock
         self._is_no_candidate = is_no_candidate
         self._attach = attach
+        self._begin = begin
 
-    def steps(self, tails: Collection[Tail], listing: Mapping[FileKey, FoundFile]) -> Generator[None, None, None]:
+    def steps(
+        self, tails: Collection[Tail], listing: Mapping[FileKey, FoundFile] | None
+    ) -> Generator[None, None, None]:
         """Search the files of these tails. Those that are not found are in `missed` at the end.
 
-        One whose directory cannot be read is not missed: nothing is known about it.
+        One whose directory cannot be read is not missed: nothing is known about it. Without the listing of a scan no
+        truncated files are searched.
         """
+        before = [(tail, tail.key, tail.state.identity) for tail in tails]
+        yield from self._search(tails, listing or {})
+        if listing is not None:
+            yield from self._search_truncated(before, listing)
+
+    def _search(self, tails: Collection[Tail], listing: Mapping[FileKey, FoundFile]) -> Generator[None, None, None]:
         self._missed.keep_only({tail.state.generation for tail in tails})
         missing: dict[str, list[Tail]] = {}  # by directory
         list_directory, since = cache(rotated_file_matching.list_directory), self._clock()
@@ -84,6 +102,27 @@ class DormantSearch:
             for tail in some:
                 if tail.dormant:
                     self._missed.note(tail.state, self._clock())
+
+    def _search_truncated(
+        self, before: Iterable[tuple[Tail, FileKey, str]], listing: Mapping[FileKey, FoundFile]
+    ) -> Generator[None, None, None]:
+        """Begin new generations in the files that were truncated. `before`: what was known of them before the search.
+
+        All generations that are found have been found by then: no file is taken that one of them goes on in.
+        """
+        list_directory = cache(rotated_file_matching.list_directory)
+        for tail, key, identity in before:
+            is_elsewhere = tail.key != key and tail.key[0] == key[0]  # with another device no key is known
+            if not identity or not (is_elsewhere or tail.dormant):
+                continue
+            yield
+            with contextlib.suppress(OSError):
+                found = rotated_file_matching.with_key(tail.state, key, listing, self._volumes, list_directory)
+                if found is None or self._is_no_candidate(found) or _is_listed(found, listing):
+                    continue
+                descriptor = rotated_file_matching.open_truncated(tail.state, identity, found, self._access)
+                if descriptor is not None:
+                    self._begin(tail, found, descriptor)
 
     def warn_about_missed(self, tails: Iterable[Tail]) -> None:
         """Warn at the end about missed files that some sink does not have."""
@@ -134,3 +173,8 @@ class DormantSearch:
                 self._found(tail, *match)
                 return True
         return False
+
+
+def _is_listed(found: FoundFile, listing: Mapping[FileKey, FoundFile]) -> bool:
+    listed = listing.get(found.key)
+    return listed is not None and listed.path == found.path

@@ -14,6 +14,8 @@ three other cases. All are decided by content, because names and inodes are not 
   matches all fingerprints is the one. A file that has the inode, and by its handle is a later one, is none. A file that
   was empty when it was last looked at has no fingerprint: there the device and inode decide, and the generation gets a
   new id, since it may be another file. The saved state is a hint, so all candidates are in a directory of the globs.
+  A file with the inode and the handle, but another content, was truncated meanwhile: a new generation begins in it,
+  whatever its name is, as it does in a running process.
 - *After a truncation*: the copy may end before the end of what was read, if lines were written after the copying.
 - *A new file* that equals the beginning of a followed one may be a copy whose original is about to be truncated. It is
   held back until the original is truncated, or until it has not grown for _COPY_QUIET seconds.
@@ -60,6 +62,11 @@ class DirectoryFiles:
                 yield found
         yield from islice(self.starting_with(stem), _MOST_COMPARED)
 
+    def with_key(self, key: FileKey, stem: str) -> FoundFile | None:
+        """Return the file with the key if its name begins with the stem."""
+        found = self._by_key.get(key)
+        return found if found is not None and os.path.basename(found.path).startswith(stem) else None  # noqa: PTH119 - paths are text
+
     def starting_with(self, stem: str) -> Iterator[FoundFile]:
         """Yield the files whose names begin with the stem."""
         start = bisect_left(self._names, stem)
@@ -85,7 +92,7 @@ def candidates(
     key = state.key
     if key in listing:
         yield listing[key]
-    if volumes.is_below_a_link_root(state.path) and not _is_beside(state.path, listing, volumes):
+    if not _is_in_reach(state.path, listing, volumes):
         return
     name = os.path.basename(state.path)  # noqa: PTH119 - paths are text: globs give it, records need it
     directory = list_directory(volumes, volumes.real_folder(state.path))
@@ -98,10 +105,29 @@ def may_be_beside(state: FileState, path: str) -> bool:
     return folder == os.path.dirname(state.path) and name.startswith(discovery.stem(state.first_path))  # noqa: PTH120 - paths are text
 
 
-def _is_beside(path: str, listing: Mapping[FileKey, FoundFile], volumes: LogVolumes) -> bool:
-    """Return True if a listed file is in the directory of the path: of many directories below a root of links, the
-    globs reach a few.
+def with_key(
+    state: FileState,
+    key: FileKey,
+    listing: Mapping[FileKey, FoundFile],
+    volumes: LogVolumes,
+    list_directory: ListDirectory,
+) -> FoundFile | None:
+    """Return the file with the key in the directory of the state's file, if a rotation could have made its name.
+
+    Raises OSError as `list_directory`.
     """
+    if not _is_in_reach(state.path, listing, volumes):
+        return None
+    return list_directory(volumes, volumes.real_folder(state.path)).with_key(key, discovery.stem(state.first_path))
+
+
+def _is_in_reach(path: str, listing: Mapping[FileKey, FoundFile], volumes: LogVolumes) -> bool:
+    """Return True if a listed file is in the directory of a path below a root of links, or if it is below none.
+
+    Of many directories there, the globs reach a few.
+    """
+    if not volumes.is_below_a_link_root(path):
+        return True
     folder = volumes.real_folder(path)
     return any(volumes.real_folder(found.path) == folder for found in listing.values())
 
@@ -124,6 +150,18 @@ def find(
             return found, descriptor
         if found.key == state.key and access.is_refused(found.path):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), found.path)
+    return None
+
+
+def open_truncated(state: FileState, identity: str, found: FoundFile, access: FileAccess) -> int | None:
+    """Return a descriptor of the found file if it has this identity of the state's file, and another content.
+
+    Then it was truncated while it was not followed.
+    """
+    descriptor = access.open_if(found, lambda read_at: not is_same_generation(state, found, read_at))
+    if descriptor is None or file_handles.identity(descriptor, found.key[0]) == identity:
+        return descriptor
+    os.close(descriptor)
     return None
 
 

@@ -1,14 +1,16 @@
-"""Copies of copytruncate whose lines no process has seen: they were written and copied while none ran."""
+"""Lines that no process has seen: they were written to a truncated log, which was rotated again while none ran."""
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.logshipper.pod import Pod
+from sidecars.chassis.isolation import file_handles
+from tests.logshipper.pod import ROTATE_WAIT, Pod
 from tests.logshipper.support import append
 
 ONLY_THE_LOG, ROTATED_FILES_TOO = "app.log", "app.log*"
@@ -66,3 +68,39 @@ async def test_a_file_that_somebody_put_beside_the_log_is_not_read(tmp_path: Pat
     append(pod.logs / "app.log.2", "".join(f"{line}\n" for line in _UNSEEN))
     assert start_and_ship(pod) == [*_SEEN, "next"]
     assert not pod.dropped()
+
+
+@pytest.mark.parametrize("pattern", [ROTATED_FILES_TOO, ONLY_THE_LOG])
+@pytest.mark.parametrize("copy_is", ["there", "gone"])
+async def test_the_truncated_log_is_read_under_any_name(tmp_path: Path, pattern: str, copy_is: str) -> None:
+    """Its inode and handle are known. Its last line is shipped once it is over, also after a further restart."""
+    pod = await kill_after_a_copytruncate(tmp_path, pattern, _SEEN[:2])
+    if copy_is == "gone":
+        (pod.logs / "app.log.1").unlink()
+    append(pod.log, "".join(f"{line}\n" for line in _UNSEEN))
+    pod.log.rename(pod.logs / "app.log.2")
+    assert sorted(start_and_ship(pod)) == sorted(
+        [_SEEN[0], *([_SEEN[1]] if copy_is == "there" else []), *_UNSEEN, "next"]
+    )
+    await pod.restart()
+    append(max(pod.logs.glob("app.log.*")), "late")
+    pod.look()
+    pod.look(ROTATE_WAIT + 1)
+    assert pod.ship() == ["late"]
+
+
+async def test_a_later_file_with_the_inode_number_of_the_log_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = await kill_after_a_copytruncate(tmp_path, ONLY_THE_LOG, _SEEN)
+    append(pod.log, "".join(f"{line}\n" for line in _UNSEEN))
+    pod.log.rename(pod.logs / "app.log.2")
+    monkeypatch.setattr(file_handles, "identity", lambda descriptor, _device: f"h:{os.fstat(descriptor).st_ino}")
+    assert start_and_ship(pod) == [*_SEEN, "next"]
+
+
+async def test_a_truncated_log_that_was_compressed_in_place_is_not_read(tmp_path: Path) -> None:
+    pod = await kill_after_a_copytruncate(tmp_path, ONLY_THE_LOG, _SEEN)
+    pod.log.write_bytes(gzip.compress(b"unseen"))
+    pod.log.rename(pod.logs / "app.log.2")
+    assert start_and_ship(pod) == [*_SEEN, "next"]
