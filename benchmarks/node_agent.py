@@ -5,7 +5,8 @@ kubelet's rotation and compression go on. A quiet Pod writes ten lines a second.
 
 - from the writing of a line of a quiet Pod until it is at the sink: the 99th percentile of the slowest quiet Pod, while
   the backlog of the noisy ones is shipped, and after that;
-- lines that are missing at the end;
+- lines that are missing at the end. Apart from them: missing lines of files that the kubelet had deleted by then, which
+  a real one does, too, where an agent gets too little of a busy machine to see a file in its life;
 - CPU time of CRI to JSON: all bytes that were read, of a CPU second, without latencies to keep (a drain);
 - CPU time and memory while nothing is written: the share of a core in IDLE seconds, and the resident memory.
 """
@@ -122,7 +123,13 @@ def beside_noise(folder: Path, seconds: float) -> list[Figure]:
     arrivals, pods = Arrivals(), folder / "pods"
     pods.mkdir()
     backlog = fill(pods)
-    variables = {"NODE_LOGS": pods, "NODE_QUIET": PODS - NOISY, "NODE_NOISY": NOISY, "NODE_RATE": RATE}
+    variables = {
+        "NODE_LOGS": pods,
+        "NODE_QUIET": PODS - NOISY,
+        "NODE_NOISY": NOISY,
+        "NODE_RATE": RATE,
+        "NODE_DELETED": 1,
+    }
     node_environ = {**os.environ, **{name: str(value) for name, value in variables.items()}}
     with receiving(arrivals) as port, tempfile.TemporaryDirectory() as state:
         node = subprocess.Popen([sys.executable, str(NODE)], env=node_environ, stdout=subprocess.PIPE, text=True)
@@ -140,11 +147,19 @@ def beside_noise(folder: Path, seconds: float) -> list[Figure]:
             time.sleep(seconds)
             node.terminate()
             output, _ = node.communicate()
-            written: dict[str, int] = orjson.loads(output)
+            written: dict[str, int]
+            deleted: dict[str, list[tuple[int, int, float]]]
+            written, deleted = map(orjson.loads, output.splitlines())
             while any(len(arrivals.numbers.get(name.split("/")[1], b"")) < most for name, most in written.items()):
                 time.sleep(0.1)
             steady, busy = arrivals.slowest(), resident(agent.pid)
             missing = sum(arrivals.numbers[name.split("/")[1]].count(0) for name in written)
+            unseen = [
+                (count, age)
+                for name, files in deleted.items()
+                for first, after, age in files
+                if (count := arrivals.numbers[name.split("/")[1]].count(0, first, after))
+            ]
             time.sleep(3)
             before = cpu_so_far(agent.pid)
             time.sleep(IDLE)
@@ -154,10 +169,16 @@ def beside_noise(folder: Path, seconds: float) -> list[Figure]:
     return [
         Figure("quiet Pods, 99 of 100 lines, beside a backlog", catching_up, 1.0, "s"),
         Figure("quiet Pods, 99 of 100 lines, beside noise", steady, 1.0, "s"),
-        Figure("missing lines", missing, 0, "lines"),
+        Figure("missing lines", missing - sum(count for count, _ in unseen), 0, "lines"),
+        Figure("missing lines of deleted files", sum(count for count, _ in unseen), 0, "lines", note=_ages(unseen)),
         Figure("CPU, nothing is written", idle, 1.0, "%", note="of a core"),
         Figure("memory", busy, 80, "MiB"),
     ]
+
+
+def _ages(unseen: list[tuple[int, float]]) -> str:
+    """Return how long the deleted files were there of which lines are missing: (lines, seconds) of each."""
+    return f"of {len(unseen)} files, deleted after {min(age for _, age in unseen)} s or later" if unseen else ""
 
 
 def throughput(folder: Path) -> Figure:

@@ -8,11 +8,15 @@
     NODE_MAX_SIZE   bytes of a file, then it is rotated (1048576; the kubelet's containerLogMaxSize is 10Mi)
     NODE_MAX_FILES  files of a container (5, as the kubelet's containerLogMaxFiles)
     NODE_LOOK       seconds between two looks at the sizes (1; the kubelet's are 10)
+    NODE_DELETED    1: print the lines of deleted files, too (0)
     NODE_STDOUT     lines a second: be the app of one Pod instead, and write to the standard output
 
 The kubelet's scheme: 0.log is renamed to 0.log.<time>, and the runtime begins a new 0.log. At the next rotation the
 earlier file is compressed into <name>.tmp, which becomes <name>.gz, and only then is it deleted. The oldest files are
-deleted. At the end the number of lines of each Pod is printed.
+deleted. A file is not rotated twice in a second, in which both would get the same name.
+
+At the end the number of lines of each Pod is printed, and with NODE_DELETED=1 also the lines of its deleted files, as
+[first line, the one behind the last, seconds since the file was begun].
 """
 
 import gzip
@@ -47,6 +51,9 @@ class PodLog:
         self.folder = root / f"{namespace}_{pod}_{uid}" / "app"
         self.path = self.folder / "0.log"
         self.written = 0
+        self.deleted: list[tuple[int, int, float]] = []  # lines of deleted files, and the age of each file
+        self._begun: dict[str, tuple[int, int, float]] = {}  # by name of a rotated file: its lines, and when it began
+        self._first, self._since = 0, time.monotonic()
         self._rate = rate
         self._cuts = rate == QUIET_RATE
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -74,15 +81,20 @@ class PodLog:
 
     def rotate(self, most_size: int, most_files: int) -> None:
         """Look at the size as the kubelet does, and rotate the file if it is too large."""
-        if self.path.stat().st_size < most_size:
+        to = self.folder / f"0.log.{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}"
+        if self.path.stat().st_size < most_size or to.name in self._begun:
             return
         rotated = sorted(path for path in self.folder.iterdir() if path.name.startswith("0.log."))
         for path in rotated[: max(0, len(rotated) - (most_files - 2))]:
             path.unlink()
+            first, after, since = self._begun.get(path.name.removesuffix(".gz"), (0, 0, 0.0))
+            self.deleted.append((first, after, round(time.monotonic() - since, 1)))
         for path in rotated[-(most_files - 2) :]:
             if path.suffix != ".gz":
                 compress(path)
-        self.path.rename(self.folder / f"0.log.{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}")
+        self.path.rename(to)
+        self._begun[to.name] = (self._first, self.written, self._since)
+        self._first, self._since = self.written, time.monotonic()
         os.close(self._descriptor)
         self._open()
 
@@ -130,8 +142,10 @@ def be_a_node(root: Path) -> None:
             for pod in (*loud, *quiet):
                 pod.rotate(most_size, most_files)
         time.sleep(TICK)
-    written = {"/".join(pod.folder.parent.name.split("_")[:2]): pod.written for pod in (*loud, *quiet)}
-    sys.stdout.write(json.dumps(written) + "\n")
+    pods = {"/".join(pod.folder.parent.name.split("_")[:2]): pod for pod in (*loud, *quiet)}
+    sys.stdout.write(json.dumps({name: pod.written for name, pod in pods.items()}) + "\n")
+    if number_of("NODE_DELETED", 0):
+        sys.stdout.write(json.dumps({name: pod.deleted for name, pod in pods.items()}) + "\n")
 
 
 if __name__ == "__main__":

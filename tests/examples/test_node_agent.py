@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import yaml
 
 from tests.conftest import Start
@@ -111,3 +115,47 @@ def test_the_compose_file_has_the_settings_and_the_rights_of_the_daemon_set() ->
     assert here["cap_drop"] == ["ALL"]
     assert here["cap_add"] == ["DAC_READ_SEARCH"]
     assert here["user"].split(":")[0] == "0"
+
+
+def _lines_of(pod: Any) -> list[int]:
+    """Return the numbers of the lines in all files of a Pod."""
+    files = [gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes() for path in pod.files()]
+    return sorted(json.loads(line.split(b" ", 3)[3])["number"] for data in files for line in data.splitlines())
+
+
+def _rotated(folder: Path, monkeypatch: pytest.MonkeyPatch, rotations: int, *, seconds: int) -> Any:
+    """Return a noisy Pod of the node after rotations, with so many seconds between two."""
+    node: Any = runpy.run_path(str(EXAMPLE / "node.py"))
+
+    class Clock(datetime):
+        passed = 0
+
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime(2026, 1, 31, tzinfo=tz) + timedelta(seconds=cls.passed)
+
+    pod_log = node["PodLog"]
+    monkeypatch.setitem(pod_log.rotate.__globals__, "datetime", Clock)
+    pod = pod_log(folder, "batch", "noisy-0", 20)
+    pod.files = lambda: [*pod.folder.iterdir()]
+    for number in range(1, rotations + 1):
+        pod.write(number, 0)
+        pod.rotate(1, 5)
+        Clock.passed += seconds
+    return pod
+
+
+def test_files_that_the_kubelet_rotates_in_one_second_do_not_replace_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = _rotated(tmp_path, monkeypatch, 4, seconds=0)
+    assert _lines_of(pod) == list(range(pod.written))
+
+
+def test_the_node_knows_the_lines_of_the_files_that_the_kubelet_has_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = _rotated(tmp_path, monkeypatch, 7, seconds=1)
+    gone = [number for first, after, _ in pod.deleted for number in range(first, after)]
+    assert len(pod.deleted) == 3
+    assert sorted(_lines_of(pod) + gone) == list(range(pod.written))
