@@ -51,6 +51,12 @@ class Batch:
         """
         return self._key(by_range=True)
 
+    @cached_property
+    def events_key(self) -> str:
+        """The key of the ranges and of the offsets of the events: the numbers of events mean the same ones."""
+        offsets = [list(records.offsets) for records in self.records]
+        return blake2b(orjson.dumps([self.range_key, offsets]), digest_size=16).hexdigest()
+
     def _key(self, *, by_range: bool) -> str:
         ranges: list[list[Any]] = []
         for records in self.records:

@@ -20,7 +20,7 @@ import contextlib
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sidecars.chassis.http.peer_text import sanitized
@@ -66,6 +66,15 @@ _SETTLED_BEFORE = "refused before a restart"
 
 def create(settings: Settings, sink: SinkSettings) -> KafkaSink:
     return KafkaSink(settings, sink)
+
+
+def _keys(batch: Batch, rejected: Collection[int]) -> tuple[str, str]:
+    """Return the key of the note of a batch, and that of an older version.
+
+    The numbers of rejected events mean other events if other settings divide the lines otherwise. Such a batch is sent
+    again: a rejected event would be taken for one that is there.
+    """
+    return batch.events_key if rejected else batch.range_key, batch.key
 
 
 class KafkaSink:
@@ -176,11 +185,12 @@ class KafkaSink:
             for _ in range(_ROUNDS):
                 note = await transactions.committed(names[0])
                 del self._instances[:-1]  # this process has claimed the group: no earlier one can have done it later
-                if note.key in (batch.range_key, batch.key):  # the latter is that of an older version
+                if note.key in _keys(batch, note.rejected):
                     known = [(index, _SETTLED_BEFORE) for index in note.rejected if index < batch.events]
                     return Outcome(self._receipt(), rejected=known)
                 plan = await self._plan(batch, names, partitions, decisions)
-                refusals = await transactions.send(batch.range_key, plan, tuple(sorted(decisions.rejected)))
+                rejected = tuple(sorted(decisions.rejected))
+                refusals = await transactions.send(_keys(batch, rejected)[0], plan, rejected)
                 if not refusals:
                     return self._outcome(decisions)
                 self._learn(decisions, refusals)
