@@ -24,7 +24,7 @@ from sidecars.adapter.setting_types import (
     target_url,
     threshold,
 )
-from sidecars.chassis.config import unused_settings
+from sidecars.chassis.config.declared_fields import on, that
 from sidecars.chassis.config.setting_types import (
     Address,
     Secret,
@@ -53,6 +53,14 @@ _ANSWERS = {"forward": "the response of", "verdict": "the verdict on", "metrics"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _EVERYWHERE = frozenset({"", "0.0.0.0", "::"})
 
+_VERDICT = that(lambda app: "verdict" in app.modes, "no route has a verdict: set {mode}=verdict")
+_READ = that(lambda app: app.modes != {"forward"}, "every route is forwarded: set {mode} to verdict or metrics")
+_HTTPS = that(lambda app: app.uses_tls, "{target} is not https: unset it, or write https://")
+_A_VERDICT = that(
+    lambda settings: any("verdict" in app.modes for app in settings.apps.values()),
+    "no route has the mode verdict: set {mode}=verdict",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class App:
@@ -78,11 +86,13 @@ class App:
         " separated by `;`. Without rules an app is healthy if its response is complete and well-formed. A file"
         " (`_FILE`) is read again when it changes",
         default="",
+        needs=(_VERDICT,),
     )
     select: tuple[JsonPath, ...] | None = setting(
         json_paths,
         "numbers to select from JSON of no known dialect: `name=$.path.in[0].it`, separated by `;`",
         default="",
+        needs=(_READ,),
     )
     status_values: dict[str, float] | None = setting(
         status_values,
@@ -90,24 +100,28 @@ class App:
         " 1 is up, 0 is down, a number between them is a warning; upper and lower case are the same. Words of the known"
         " dialects (`UP`, `DOWN`, `ok`, `fail`, …) need none",
         default="",
+        needs=(_READ,),
     )
     valid_status_codes: StatusCodes | None = setting(
         status_codes,
         "HTTP statuses of the app that are no failure, such as `200-299,503` to judge the JSON that comes with 503."
         " Unset it is 200-399 for health documents and JSON, and 200-299 for metrics",
         default="",
+        needs=(_READ,),
     )
     source_format: SourceFormat = setting(
         choice(*SOURCE_FORMATS),
         "format of the app's responses, for an app whose `Content-Type` is wrong or missing. `auto` follows that"
         " header, and the body if the header names no known format",
         default=AUTO,
+        needs=(_READ,),
     )
     format: ByRoute[str] = setting(
         by_route(choice(AUTO, *DIALECT_NAMES), AUTO),
         "dialect of a verdict. `auto` follows the request's `Accept` and path; one value for all routes, or exceptions"
         " by path",
         default=AUTO,
+        needs=(_VERDICT,),
     )
     timeout: float = setting(
         duration("1ms", "1h"),
@@ -121,33 +135,42 @@ class App:
     max_body: int = setting(
         size("1", "1GiB"), "largest body of the app's response, as received and once unpacked", default="4MiB"
     )
-    max_series: int = setting(integer(1, 10_000_000), "most series in a response that is parsed", default="50000")
+    max_series: int = setting(
+        integer(1, 10_000_000), "most series in a response that is parsed", default="50000", needs=(_READ,)
+    )
     fail_after: Threshold = setting(
         threshold,
         "number of failures in a row, or their duration (`10s`), that turns a verdict to fail; until then it is warn,"
         " also after the start. Probers that ask within half a second count as one",
         default="1",
+        needs=(_VERDICT,),
     )
     pass_after: Threshold = setting(
         threshold,
         "number of passes in a row, or their duration (`10s`), that ends a failed verdict; until then it stays fail",
         default="1",
+        needs=(_VERDICT,),
     )
     grace: float = setting(
         duration("0", "24h"),
         "time after the start in which a failure is only a warning; the first pass ends it",
         default="0",
+        needs=(_VERDICT,),
     )
     target_ca: Path | None = setting(
         path_to_read,
         "PEM file with the authorities to trust for an `https` target, instead of the system's authorities",
         default="",
+        needs=(_HTTPS,),
     )
-    target_cert: Path | None = setting(path_to_read, "PEM file with the client certificate for the app", default="")
+    target_cert: Path | None = setting(
+        path_to_read, "PEM file with the client certificate for the app", default="", needs=(_HTTPS,)
+    )
     target_key: Path | None = setting(
         path_to_read,
         "PEM file with the private key of `ADAPTER_TARGET_CERT`; unset, that file must have the key, too",
         default="",
+        needs=(_HTTPS, on("target_cert")),
     )
     target_token: Secret | None = setting(secret, "token to send to the app as `Authorization: Bearer`", default="")
     target_username: str | None = setting(text, "user to send to the app as `Authorization: Basic`", default="")
@@ -175,7 +198,10 @@ class Settings(ServiceSettings):
     listen: Address = setting(address, "address on which the routes are served", default=":8081")
     apps: dict[str, App] = group(App, anchor="target")
     agent_listen: Address = setting(
-        address, "address of HAProxy's agent-check, over TCP, with one verdict of all apps", default="off"
+        address,
+        "address of HAProxy's agent-check, over TCP, with one verdict of all apps",
+        default="off",
+        needs=(_A_VERDICT,),
     )
     tls_cert: Path | None = setting(
         path_to_read, "PEM file with the certificate of `ADAPTER_LISTEN`, which serves https then", default=""
@@ -184,11 +210,13 @@ class Settings(ServiceSettings):
         path_to_read,
         "PEM file with the private key of `ADAPTER_TLS_CERT`; unset, that file must have the key, too",
         default="",
+        needs=(on("tls_cert"),),
     )
     client_ca: Path | None = setting(
         path_to_read,
         "PEM file with authorities; a prober must present a certificate that one of them signed",
         default="",
+        needs=(on("tls_cert"),),
     )
     basic_auth: Secret | None = setting(
         secret,
@@ -210,12 +238,10 @@ class Settings(ServiceSettings):
             yield "ADAPTER_LISTEN=off: without it the adapter has nothing to do; give it an address"
         yield from self._same_addresses()
         yield from self._shared_paths()
-        yield from self._own_tls()
         for app in self.apps.values():
             yield from self._target_is_not_itself(app)
             yield from _unknown_routes(app)
             yield from _credentials(app)
-        yield from unused_settings.unused_variables(self.apps.values(), _NEEDS)
         yield from self._agent()
 
     def summary(self) -> str:
@@ -262,40 +288,13 @@ class Settings(ServiceSettings):
                 elif other.mode[route] != app.mode[route] or other.format[route] != app.format[route]:
                     yield f"{both}, but with another mode or format: give both the same"
 
-    def _own_tls(self) -> Iterator[str]:
-        for name, value in (("tls_key", self.tls_key), ("client_ca", self.client_ca)):
-            if value and not self.tls_cert:
-                yield f"{variable(Settings, name)} is set, but ADAPTER_TLS_CERT is not: set both"
-
     def _agent(self) -> Iterator[str]:
         modes = [(app, route, app.mode[route]) for app in self.apps.values() for route in app.routes]
-        if self.agent_listen and not any(mode == "verdict" for *_, mode in modes):
-            yield "ADAPTER_AGENT_LISTEN is set, but no route has the mode verdict: set ADAPTER_MODE=verdict"
         for app, route, mode in modes:
             if not self.agent_listen and mode == "verdict" and app.format[route] == "haproxy-agent":
                 name = variable(Settings, "format", app.name)
                 yield f"{name}=haproxy-agent is answered over TCP: set ADAPTER_AGENT_LISTEN, such as :8082"
                 return
-
-
-def _no_verdict(app: App) -> str:
-    if "verdict" in app.modes:
-        return ""
-    return f"no route has a verdict: set {variable(Settings, 'mode', app.name)}=verdict"
-
-
-def _only_forwards(app: App) -> str:
-    return f"every route is forwarded: set {variable(Settings, 'mode', app.name)}" if app.modes == {"forward"} else ""
-
-
-_NEEDS: dict[str, unused_settings.WhyUnused[App]] = {
-    "rules": _no_verdict,
-    "format": _no_verdict,
-    "select": _only_forwards,
-    "status_values": _only_forwards,
-    "valid_status_codes": _only_forwards,
-    "source_format": _only_forwards,
-}
 
 
 def _unknown_routes(app: App) -> Iterator[str]:
@@ -310,11 +309,6 @@ def _credentials(app: App) -> Iterator[str]:
     def named(field: str) -> str:
         return variable(Settings, field, app.name)
 
-    for field in ("target_ca", "target_cert", "target_key"):
-        if getattr(app, field) and not app.uses_tls:
-            yield f"{named(field)} is set, but {named('target')} is not https"
-    if app.target_key and not app.target_cert:
-        yield f"{named('target_key')} is set, but {named('target_cert')} is not: set both"
     if bool(app.target_username) != bool(app.target_password):
         yield f"{named('target_username')} and {named('target_password')} belong together: set both"
     if app.target_token and app.target_username:

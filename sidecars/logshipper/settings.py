@@ -28,7 +28,7 @@ from sidecars.logshipper.config import (
     setting_types,
     sink_registry,
 )
-from sidecars.logshipper.config.combinations import s3_combinations
+from sidecars.logshipper.config.combinations import input_needs, s3_combinations, sink_needs
 from sidecars.logshipper.config.file_settings import FileSettings
 from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.config.over_http import http_settings
@@ -44,8 +44,8 @@ class Settings(FileSettings, TailSettings, CloudSettings, ProxySettings):
 
     PREFIX: ClassVar[str] = "LOGSHIPPER"
 
-    inputs: dict[str, InputSettings] = group(InputSettings, anchor="paths")
-    sinks: dict[str, SinkSettings] = group(SinkSettings, anchor="url")
+    inputs: dict[str, InputSettings] = group(InputSettings, anchor="paths", needs=input_needs.NEEDS)
+    sinks: dict[str, SinkSettings] = group(SinkSettings, anchor="url", needs=sink_needs.NEEDS)
     link_roots: tuple[str, ...] | None = setting(
         comma_separated(setting_types.directory),
         "directories in which log files may be reached through links, such as `/var/log/pods` for the links in "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sidecars.chassis.config.declared_fields import again, one_of, that
 from sidecars.chassis.config.setting_types import (
     Address,
     SettingType,
@@ -30,6 +31,10 @@ _HEXADECIMAL = frozenset("0123456789abcdef")
 _SHA256_DIGITS = 64
 _MODE_DIGITS = (3, 4)
 _HIGHEST_ID = 2**32 - 2  # the last number means "unchanged" to chown(2)
+
+
+_WATCH = that(lambda settings: settings.watch, "{watch} is false, so the process ends after one run: set {watch}=true")
+_CHECKED = one_of("validate", "war", "zip")
 
 
 def _parse_sha256(raw: str) -> str:
@@ -117,16 +122,19 @@ class Settings(ServiceSettings):
         size(minimum="1"),
         "the most bytes that one WAR may unpack to (not with `WARCOPIER_VALIDATE=none`)",
         default="2GiB",
+        needs=(_CHECKED,),
     )
     max_entries: int = setting(
         integer(minimum=1),
         "the most entries that one WAR may have (not with `WARCOPIER_VALIDATE=none`)",
         default="100000",
+        needs=(_CHECKED,),
     )
     max_ratio: int = setting(
         integer(minimum=1),
         "the most bytes that one WAR may unpack to for each byte of its own (not with `WARCOPIER_VALIDATE=none`)",
         default="200",
+        needs=(_CHECKED,),
     )
     mode: int = setting(
         SettingType("octal mode", _parse_mode, "{:04o}".format),
@@ -159,12 +167,18 @@ class Settings(ServiceSettings):
         "the longest time between two looks at the source, for file systems that report no changes (network file"
         " systems, remounts)",
         default="10s",
+        needs=(_WATCH,),
     )
     admin_listen: Address = setting(
         address,
         "address of the page, `/livez`, `/readyz`, `/metrics` and `/status`, used only with `WARCOPIER_WATCH=true`",
         default=":9911",
+        needs=(_WATCH,),
     )
+
+    admin_status: str = again(ServiceSettings, "admin_status", needs=(_WATCH,))
+    admin_siblings: dict[str, int] | None = again(ServiceSettings, "admin_siblings", needs=(_WATCH,))
+    drain_timeout: float = again(ServiceSettings, "drain_timeout", needs=(_WATCH,))
 
     def admin_address(self) -> Address:
         return self.admin_listen if self.watch else Address()

@@ -212,7 +212,7 @@ SINKS = {"LOGSHIPPER_SINK": "", "LOGSHIPPER_A_SINK": "file:///out", "LOGSHIPPER_
         ),
         (
             {**SINKS, "LOGSHIPPER_A_COMPRESSION": "gzip", "LOGSHIPPER_B_COMPRESSION": "gzip"},
-            "LOGSHIPPER_A_COMPRESSION=gzip is not for file: it knows none",
+            "LOGSHIPPER_A_COMPRESSION is set, but file: has no compression: leave it out",
         ),
     ],
 )

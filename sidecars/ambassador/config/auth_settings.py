@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from sidecars.ambassador.config.setting_types import HTTP
 from sidecars.chassis.config import cloud_settings
+from sidecars.chassis.config.declared_fields import one_of
 from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType, choice, pairs, path_to_read, secret, text
 from sidecars.chassis.config.settings import ServiceSettings, setting
 from sidecars.chassis.config.urls import Url, url
@@ -27,6 +28,11 @@ _SIGNATURE_FIELDS = (
     b"x-amz-decoded-content-length",
     b"x-amz-security-token",
 )
+_AWS = one_of("auth", AWS)
+_KEYS = one_of("auth", AWS, OAUTH2)
+_AUDIENCE = one_of("auth", GCP, OAUTH2)
+_SCOPE = one_of("auth", GCP, AZURE, OAUTH2)
+_OAUTH = one_of("auth", OAUTH2)
 _hidden = SettingType("text", text.parse, lambda _: HIDDEN, sensitive=True)  # some servers want a secret among them
 
 
@@ -45,17 +51,20 @@ class AuthSettings:
         "what proves to the upstream who sends a request, instead of the app's `Authorization`: an AWS signature "
         "(version 4), a token of Google Cloud or Azure, or a token of `AUTH_OAUTH_TOKEN_URL`; renewed before it ends",
         default=NO_AUTH,
+        needs=(HTTP,),
     )
     auth_aws_service: str | None = setting(
         text,
         "`AUTH=aws`: the service that signatures are for, such as `s3` or `execute-api`; unset: by the host in "
         "`UPSTREAM`, if it is one of AWS's",
         default="",
+        needs=(_AWS,),
     )
     auth_aws_region: str | None = setting(
         text,
         "`AUTH=aws`: the region that signatures are for; unset: by the host in `UPSTREAM`, else `AWS_REGION`",
         default="",
+        needs=(_AWS,),
     )
     auth_aws_payload: str = setting(
         choice("auto", "signed", "unsigned"),
@@ -63,47 +72,62 @@ class AuthSettings:
         "(always: one that streams to S3 goes in signed chunks) or `unsigned`; a body that must be signed whole is "
         "held, up to `RETRY_BUFFER`",
         default="auto",
+        needs=(_AWS,),
     )
     auth_username: str | None = setting(
         text,
         "`AUTH=aws`: the access key, instead of those of the environment; `AUTH=oauth2`: the client's id",
         default="",
+        needs=(_KEYS,),
     )
     auth_password: Secret | None = setting(
-        secret, "`AUTH=aws`: the secret key of `AUTH_USERNAME`; `AUTH=oauth2`: the client's secret", default=""
+        secret,
+        "`AUTH=aws`: the secret key of `AUTH_USERNAME`; `AUTH=oauth2`: the client's secret",
+        default="",
+        needs=(_KEYS,),
     )
     auth_session_token: Secret | None = setting(
-        secret, "`AUTH=aws`: the session token of `AUTH_USERNAME`, if it is a temporary key", default=""
+        secret,
+        "`AUTH=aws`: the session token of `AUTH_USERNAME`, if it is a temporary key",
+        default="",
+        needs=(_AWS,),
     )
     auth_audience: str | None = setting(
         text,
         "`AUTH=gcp`: the audience of an ID token, such as the URL of a service of Cloud Run, instead of an access "
         "token; `AUTH=oauth2`: the parameter `audience`",
         default="",
+        needs=(_AUDIENCE,),
     )
     auth_oauth_scope: str | None = setting(
         text,
         "`AUTH=gcp`, `azure` or `oauth2`: the scopes to ask for, separated by blanks; Azure: one, such as "
         "`https://storage.azure.com/.default`",
         default="",
+        needs=(_SCOPE,),
     )
     auth_oauth_token_url: Url | None = setting(
-        url("https", "http"), "`AUTH=oauth2`: the token endpoint (client credentials)", default=""
+        url("https", "http"),
+        "`AUTH=oauth2`: the token endpoint (client credentials)",
+        default="",
+        needs=(_OAUTH,),
     )
-    auth_oauth_client: str = cloud_settings.oauth_client("AUTH")
-    auth_oauth_key: Path | None = cloud_settings.oauth_key("AUTH")
-    auth_oauth_key_id: str | None = cloud_settings.oauth_key_id("AUTH")
-    auth_oauth_key_audience: str | None = cloud_settings.oauth_key_audience("AUTH")
+    auth_oauth_client: str = cloud_settings.oauth_client("AUTH", needs=(_OAUTH,))
+    auth_oauth_key: Path | None = cloud_settings.oauth_key("AUTH", needs=(_OAUTH,))
+    auth_oauth_key_id: str | None = cloud_settings.oauth_key_id("AUTH", needs=(_OAUTH,))
+    auth_oauth_key_audience: str | None = cloud_settings.oauth_key_audience("AUTH", needs=(_OAUTH,))
     auth_oauth_params: dict[str, str] | None = setting(
         pairs(right=_hidden),
         "`AUTH=oauth2`: further parameters for the token endpoint, such as `resource=…`",
         default="",
+        needs=(_OAUTH,),
     )
     auth_oauth_ca: Path | None = setting(
         path_to_read,
         "`AUTH=oauth2`: PEM file of the authorities to trust at the token endpoint, instead of the system's; a new "
         "file is used as soon as it is there",
         default="",
+        needs=(_OAUTH,),
     )
 
     @property

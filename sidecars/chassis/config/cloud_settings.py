@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from sidecars.chassis.config.setting_types import Secret, SettingType, choice, path_to_read, secret, text
 from sidecars.chassis.config.settings import ServiceSettings, setting
 from sidecars.chassis.config.urls import Url, is_loopback, split_url, url
 from sidecars.chassis.runtime.light_dataclasses import dataclass
+
+if TYPE_CHECKING:
+    from sidecars.chassis.config.declared_fields import Need
 
 _RELATIVE = "http://169.254.170.2"  # of ECS
 _AGENTS = ("169.254.170.2", "169.254.170.23", "fd00:ec2::23")
@@ -182,34 +185,39 @@ BASIC, POST, PRIVATE_KEY = "basic", "post", "private_key_jwt"
 """How a client proves to a token endpoint who it is: `identity.oauth.oauth_client` has them."""
 
 
-def oauth_client(prefix: str) -> Any:
+def oauth_client(prefix: str, needs: tuple[Need, ...] = ()) -> Any:
     """Return the setting `<prefix>_OAUTH_CLIENT`, of which each sidecar has one for each client."""
     return setting(
         choice(BASIC, POST, PRIVATE_KEY),
         f"`{prefix}_AUTH=oauth2`: how the client proves who it is: `basic` (its secret, in `Authorization`), `post` "
         f"(in the form) or `private_key_jwt` (a signature with `{prefix}_OAUTH_KEY`)".replace("AUTH_AUTH", "AUTH"),
         default=BASIC,
+        needs=needs,
     )
 
 
-def oauth_key(prefix: str) -> Any:
+def oauth_key(prefix: str, needs: tuple[Need, ...] = ()) -> Any:
     return setting(
         path_to_read,
         f"`{prefix}_OAUTH_CLIENT=private_key_jwt`: PEM file of the client's private key, RSA or EC (P-256, P-384), "
         "without a password; a new file is used for the next token",
         default="",
+        needs=needs,
     )
 
 
-def oauth_key_id(prefix: str) -> Any:
-    return setting(text, f"`{prefix}_OAUTH_KEY`: the name that the token endpoint has for it (`kid`)", default="")
+def oauth_key_id(prefix: str, needs: tuple[Need, ...] = ()) -> Any:
+    return setting(
+        text, f"`{prefix}_OAUTH_KEY`: the name that the token endpoint has for it (`kid`)", default="", needs=needs
+    )
 
 
-def oauth_key_audience(prefix: str) -> Any:
+def oauth_key_audience(prefix: str, needs: tuple[Need, ...] = ()) -> Any:
     return setting(
         text,
         f"`{prefix}_OAUTH_KEY`: the audience of what is signed (`aud`), such as the issuer; unset: the token endpoint",
         default="",
+        needs=needs,
     )
 
 

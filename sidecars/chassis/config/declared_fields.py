@@ -10,12 +10,12 @@ from sidecars.chassis.runtime import light_dataclasses
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from sidecars.chassis.config.setting_types import SettingType
 
-    Need = Callable[[Any, Callable[[str], str]], str]
+    Need = Callable[[Any, "Beside"], str]
     """Returns why a setting has no effect beside the others of its member, as the end of a sentence; "" if it has one.
 
     The second argument returns the variable of a field, for that sentence.
@@ -51,15 +51,24 @@ def setting(
     return light_dataclasses.Field(lambda: setting_type.parse(default) if default else None, metadata)
 
 
-def group(cls: type, *, anchor: str) -> Any:
+def again(cls: type, field: str, *, needs: tuple[Need, ...]) -> Any:
+    """A field of `cls`, declared again for a class that derives from it, with these needs before its own."""
+    declared = next(item for item in light_dataclasses.fields(cls) if item.name == field)
+    metadata = {**declared.metadata, "needs": (*needs, *declared.metadata["needs"])}
+    return light_dataclasses.Field(declared.make, metadata)
+
+
+def group(cls: type, *, anchor: str, needs: Mapping[str, tuple[Need, ...]] | None = None) -> Any:
     """Return a field that maps names to members, instances of `cls`: one for each name that sets the field `anchor`.
+
+    `needs` are further ones by the field, of code that the module of `cls` may not import.
 
     If `cls` declares a field `set_by`, it maps each field that is set to the variable that set it: the member's own, or
     the one without a name. A field that is set to its default is left out, because `--check` prints it, too, and its
     output must mean the same when it is loaded. A method `defaults_of(values, spec)` of `cls` returns the value of a
     field that is not set, if that depends on the fields before it.
     """
-    return light_dataclasses.Field(dict, {"group": cls, "anchor": anchor})
+    return light_dataclasses.Field(dict, {"group": cls, "anchor": anchor, "needs": needs or {}})
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,21 @@ class Spec:
 
 
 # -- needs --------------------------------------------------------------------------------------------------------
+
+
+class Beside:
+    """The other settings of a member, for a need. `settings` are those of the whole process."""
+
+    def __init__(self, settings: Any, specs: Iterable[Spec], name: str) -> None:
+        self.settings = settings
+        self._specs = specs
+        self._name = name
+
+    def __call__(self, field: str) -> str:
+        """Return the variable of a field, of this member if it is one of its group."""
+        found = next(each for each in self._specs if each.field == field)
+        return found.named(self.settings.PREFIX, self._name if found.group else DEFAULT_NAME)
+
 
 _OFF = ("off", "none")
 

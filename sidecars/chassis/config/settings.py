@@ -138,19 +138,22 @@ def specs(cls: type[Settings]) -> list[Spec]:
     for item in light_dataclasses.own_first(cls):
         if item.metadata.get("group"):
             members = light_dataclasses.own_first(item.metadata["group"])
-            own += [_spec(cls.PREFIX, inner, item.name) for inner in members if inner.metadata]
+            own += [_spec(cls.PREFIX, inner, item) for inner in members if inner.metadata]
         elif item.name not in common:
             own.append(_spec(cls.PREFIX, item))
     shared = [_spec(cls.PREFIX, item) for item in light_dataclasses.fields(cls) if item.name in common]
     return own + shared
 
 
-def _spec(prefix: str, item: light_dataclasses.Field, group_field: str | None = None) -> Spec:
+def _spec(prefix: str, item: light_dataclasses.Field, group_field: light_dataclasses.Field | None = None) -> Spec:
     data = item.metadata
     suffix = data["suffix"] or item.name.upper()
     variable = data["env"] or f"{prefix}_{suffix}"
     known = (data["setting_type"], data["help"], data["default"])
-    return Spec(item.name, suffix, variable, *known, group_field, data["needs"])
+    if group_field is None:
+        return Spec(item.name, suffix, variable, *known, None, data["needs"])
+    needs = (*data["needs"], *group_field.metadata["needs"].get(item.name, ()))
+    return Spec(item.name, suffix, variable, *known, group_field.name, needs)
 
 
 # -- loading ------------------------------------------------------------------------------------------------------

@@ -3,57 +3,25 @@
 A variable with a name is for one member. A variable without a name is the default for each member that does not set its
 own. It is in use if it has an effect for at least one of them; the others have the setting's own default instead.
 
-`in_force` judges by what the declarations say (`setting(…, needs=…)`), for all settings of a class at once.
-`unused_variables` judges by the functions of its caller.
+`in_force` judges by the needs that are declared (`setting(…, needs=…)`), for all settings of a class at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
-
-from sidecars.chassis.config.declared_fields import DEFAULT_NAME, Spec
+from sidecars.chassis.config.declared_fields import DEFAULT_NAME, Beside
 from sidecars.chassis.runtime import light_dataclasses
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
-class GroupMember(Protocol):
-    """One member of a group of settings (`sidecars.chassis.config.settings.group`)."""
+    from sidecars.chassis.config.declared_fields import Spec
 
-    @property
-    def set_by(self) -> Mapping[str, str]:
-        """The variable that set each field, for the fields that are set."""
-
-
-H = TypeVar("H", bound=GroupMember)
-WhyUnused = Callable[[H], str]
-"""Returns the reason why a field has no effect for the member, as the end of a sentence; "" if it has one."""
-
-_OFF = (None, "none")
-
-SetBy = Mapping[tuple[str | None, str], Mapping[str, str]]
-"""The variable that set each field, by the group (None: the process) and the name of the member."""
-
-Defaults = dict[tuple[str | None, str], dict[str, Any]]
-"""The values of fields that are not in force, by the group and the name of the member."""
-
-
-def members_by_variable(members: Iterable[H], field: str) -> dict[str, list[H]]:
-    """Return the members for which the field is set and not turned off, by the variable that set it."""
-    found: dict[str, list[H]] = {}
-    for member in members:
-        if field in member.set_by and getattr(member, field) not in _OFF:
-            found.setdefault(member.set_by[field], []).append(member)
-    return found
-
-
-def unused_variables(members: Iterable[H], checks: Mapping[str, WhyUnused[H]]) -> Iterator[str]:
-    """Yield a sentence for each variable that has no effect for any of its members."""
-    known = list(members)
-    for field, why_unused in checks.items():
-        for variable, concerned in members_by_variable(known, field).items():
-            reasons = [why_unused(member) for member in concerned]
-            if all(reasons):
-                yield f"{variable} is set, but {'; '.join(dict.fromkeys(reasons))}"
+    SetBy = Mapping[tuple[str | None, str], Mapping[str, str]]
+    """The variable that set each field, by the group (None: the process) and the name of the member."""
+    Defaults = dict[tuple[str | None, str], dict[str, Any]]
+    """The values of fields that are not in force, by the group and the name of the member."""
 
 
 def in_force(settings: Any, specs: Iterable[Spec], set_by: SetBy) -> tuple[Any, list[str]]:
@@ -83,7 +51,7 @@ def _judge(settings: Any, specs: Iterable[Spec], set_by: SetBy) -> tuple[list[st
         for name, member in _members(settings, spec) if spec.needs else ():
             variable = set_by.get((spec.group, name), {}).get(spec.field)
             if variable is not None and not _is_turned_off(getattr(member, spec.field)):
-                reasons.setdefault(variable, {})[name] = _reason(spec, specs, settings.PREFIX, name, member)
+                reasons.setdefault(variable, {})[name] = _reason(spec, member, Beside(settings, specs, name))
         for variable, by_name in reasons.items():
             if all(by_name.values()):
                 sentences.append(f"{variable} is set, but {'; '.join(dict.fromkeys(by_name.values()))}")
@@ -96,20 +64,15 @@ def _judge(settings: Any, specs: Iterable[Spec], set_by: SetBy) -> tuple[list[st
 
 def _is_turned_off(value: object) -> bool:
     """Return True if a setting was set to say that nothing is wanted."""
-    return value is None or str(value) in ("off", "none")
+    return value is None or value == {} or str(value) in ("off", "none")
 
 
 def _members(settings: Any, spec: Spec) -> Iterable[tuple[str, Any]]:
     return getattr(settings, spec.group).items() if spec.group else ((DEFAULT_NAME, settings),)
 
 
-def _reason(spec: Spec, specs: Iterable[Spec], prefix: str, name: str, member: Any) -> str:
-    def of(field: str) -> str:
-        """Return the variable of a field, of this member if it is one of its group."""
-        found = next(each for each in specs if each.field == field)
-        return found.named(prefix, name if found.group else DEFAULT_NAME)
-
-    return next((reason for need in spec.needs if (reason := need(member, of))), "")
+def _reason(spec: Spec, member: Any, beside: Beside) -> str:
+    return next((reason for need in spec.needs if (reason := need(member, beside))), "")
 
 
 def _with_defaults(settings: Any, defaults: Defaults) -> Any:

@@ -1,4 +1,4 @@
-"""Checks of settings that do not fit together: one is missing, has no effect, or contradicts another.
+"""Checks of settings that do not fit together: one is missing, or contradicts another.
 
 Each check yields a sentence for a mistake. `variable(field, name)` returns the environment variable of a field for the
 input or sink of that name; without a name it returns the variable that all share.
@@ -6,21 +6,19 @@ input or sink of that name; without a name it returns the variable that all shar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Protocol
 
-from sidecars.chassis.config import unused_settings
 from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.config.urls import is_loopback
 from sidecars.logshipper.config import routing, sink_registry
 from sidecars.logshipper.config.combinations import reduction_combinations
+from sidecars.logshipper.config.combinations.input_needs import LEVELS
 from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.config.sink_settings import SinkSettings
-from sidecars.logshipper.transform.parsing.formats import RECORD, parse_steps
+from sidecars.logshipper.transform.parsing.formats import parse_steps
 
-_OF_FIELDS = frozenset({"rename", "copy", "remove", "add", "flatten", "read_at", "encoding", "sink_labels"})
-_OF_DELIVERY = frozenset({"in_flight", "isolate_after", "on_reject"})
 _LOKI_LABELS = 12  # beside namespace, pod and filename: Loki accepts 15 (max_label_names_per_series)
 
 
@@ -32,15 +30,10 @@ def check(inputs: Mapping[str, InputSettings], sinks: Mapping[str, SinkSettings]
     """Yield a sentence for each mistake in the settings of the inputs, of the sinks, and of both together."""
     yield from routing.check(inputs, sinks, variable)
     yield from _inputs(list(inputs.values()), variable)
-    set_by = [*(one.set_by for one in inputs.values()), *(sink.set_by for sink in sinks.values())]
-    if any(each.keys() & _OF_FIELDS for each in set_by):
-        from sidecars.logshipper.config.combinations import field_combinations  # noqa: PLC0415 - for such settings only
+    if any(sink.sink_labels for sink in sinks.values()):
+        from sidecars.logshipper.config.combinations import field_combinations  # noqa: PLC0415 - for such sinks only
 
         yield from field_combinations.check(inputs, sinks, variable)
-    if any(each.keys() & _OF_DELIVERY for each in set_by):
-        from sidecars.logshipper.config.combinations import delivery_combinations  # noqa: PLC0415 - for such settings only
-
-        yield from delivery_combinations.check(sinks.values())
     yield from _sinks(list(sinks.values()), variable)
     yield from _too_many_labels(inputs, sinks, variable)
     yield from _shared_outputs(sinks, variable)
@@ -57,7 +50,6 @@ def _inputs(inputs: list[InputSettings], variable: Variable) -> Iterator[str]:
             from sidecars.logshipper.config.combinations import path_combinations  # noqa: PLC0415 - for such inputs only
 
             yield from path_combinations.check(one, variable)
-    yield from unused_settings.unused_variables(inputs, _needs_of_inputs(variable))
 
 
 def _contradictions(one: InputSettings, variable: Variable) -> Iterator[str]:
@@ -72,7 +64,7 @@ def _contradictions(one: InputSettings, variable: Variable) -> Iterator[str]:
         cut = variable("long_lines", name)
         yield f"{cut}=cut is not for {variable('encoding', name)}={one.encoding}: its long lines are split"
     for field in (*_KEYS, "sample_key"):
-        key = None if getattr(one, field) in _LEVELS else getattr(one, field)
+        key = None if getattr(one, field) in LEVELS else getattr(one, field)
         if (
             steps.parsers == ("regex",)
             and one.regex
@@ -80,7 +72,7 @@ def _contradictions(one: InputSettings, variable: Variable) -> Iterator[str]:
             and not any(f"(?P<{each}>" in one.regex for each in _names(key))
         ):
             yield f"{variable(field, name)}={key}, but {regex} has no group of that name"
-    keys = {field: set(_names(getattr(one, field) or "")) - {"", *_LEVELS} for field in _KEYS}
+    keys = {field: set(_names(getattr(one, field) or "")) - {"", *LEVELS} for field in _KEYS}
     for first, second in combinations(_KEYS, 2):
         for both in sorted(keys[first] & keys[second]):
             ours, other = variable(first, name), variable(second, name)
@@ -88,75 +80,11 @@ def _contradictions(one: InputSettings, variable: Variable) -> Iterator[str]:
 
 
 _KEYS = ("time_key", "level_key", "message_key")
-_LEVELS = ("auto", "none")
-"""Values of LEVEL_KEY that are no names of fields."""
 
 
 def _names(key: str) -> list[str]:
     """Return the names of a list of candidates."""
     return [one.strip() for one in key.split(",")]
-
-
-def _needs_of_inputs(variable: Variable) -> dict[str, unused_settings.WhyUnused[InputSettings]]:
-    def parsers(*of_use: str) -> unused_settings.WhyUnused[InputSettings]:
-        def why_not(one: InputSettings) -> str:
-            if not set(of_use).isdisjoint(parse_steps(one.format).parsers):
-                return ""
-            form = one.set_by.get("format", variable("format", one.name))
-            return f"{form}={one.format} has no use for it: it is for {', '.join(of_use)}"
-
-        return why_not
-
-    def texts(one: InputSettings) -> str:
-        from sidecars.logshipper.transform.framing import multiline_kinds  # noqa: PLC0415 - loaded only where it is set
-
-        if one.format != RECORD and (
-            one.format not in ("json", "logfmt") or not multiline_kinds.is_kind(one.multiline)
-        ):
-            return ""
-        form = one.set_by.get("format", variable("format", one.name))
-        return f"{form}={one.format} has no use for {one.multiline}: it joins texts"
-
-    def a_time_key(one: InputSettings) -> str:
-        if one.time_key is not None:
-            return ""
-        return f"{variable('time_key', one.name)} is not: which field has the time?"
-
-    def several_lines(one: InputSettings) -> str:
-        if one.multiline != "none" or parse_steps(one.format).container:
-            return ""
-        return f"{variable('multiline', one.name)} is not: each line is an event"
-
-    return {
-        **reduction_combinations.needs(variable),
-        "path_fields": lambda one: _why_no_path_fields(one, variable),
-        "fair_by": lambda one: _why_unfair(one, variable),
-        "regex": parsers("regex"),
-        "time_key": parsers("json", "logfmt", "regex"),
-        "level_key": lambda one: "" if one.level_key in _LEVELS else parsers("json", "logfmt", "regex")(one),
-        "message_key": parsers("json", "logfmt", "regex"),
-        "multiline": texts,
-        "time_format": a_time_key,
-        "time_zone": lambda one: a_time_key(one) or _why_no_zone(one, variable),
-        "multiline_timeout": several_lines,
-    }
-
-
-def _why_no_zone(one: InputSettings, variable: Variable) -> str:
-    form = one.time_format or ""
-    if not (form.startswith("unix") or form == "apache" or "%z" in form or "%s" in form):
-        return ""
-    return f"the times of {variable('time_format', one.name)}={form} have a zone"
-
-
-def _why_no_path_fields(one: InputSettings, variable: Variable) -> str:
-    from sidecars.logshipper.config.combinations import path_combinations  # noqa: PLC0415 - for such inputs only
-
-    return path_combinations.why_unused(one, variable)
-
-
-def _why_unfair(one: InputSettings, variable: Variable) -> str:
-    return "" if one.path_fields else f"{variable('path_fields', one.name)} is not: which parts of a path are they?"
 
 
 def local_zone(inputs: Mapping[str, InputSettings], name: str | None, variable: Variable) -> Iterator[str]:
@@ -178,41 +106,15 @@ def _sinks(sinks: list[SinkSettings], variable: Variable) -> Iterator[str]:
         if sink.retry_min > sink.retry_max:
             shortest, longest = variable("retry_min", sink.name), variable("retry_max", sink.name)
             yield f"{shortest} is longer than {longest}: the first pause cannot exceed the longest"
-    yield from unused_settings.unused_variables(sinks, {field: _a_scheme_with(field) for field in _FIELDS_OF_SCHEMES})
-    yield from _compression(sinks, variable)
-    for sink in sinks:
+        known = sink_registry.of(sink.url).compression
+        if len(known) > 1 and sink.compression not in known:
+            name = variable("compression", sink.name)
+            yield f"{name}={sink.compression} is not for {sink.url.scheme}: it knows {', '.join(known)}"
         yield from _credentials(sink, variable)
-        if sink.sink_schema != "none" and sink.sink_encoding == "text":
-            encoding, schema = variable("sink_encoding", sink.name), variable("sink_schema", sink.name)
-            yield f"{encoding}=text sends the lines as they are: {schema}={sink.sink_schema} would have no effect"
         if sink_registry.of(sink.url).kind == "kafka":
             from sidecars.logshipper.config.combinations import kafka_combinations  # noqa: PLC0415 - for this sink only
 
             yield from kafka_combinations.check(sink, variable)
-
-
-_FIELDS_OF_SCHEMES = sorted(set().union(*(scheme.uses for scheme in sink_registry.SCHEMES.values())))
-
-
-def _a_scheme_with(field: str) -> unused_settings.WhyUnused[SinkSettings]:
-    def why_not(sink: SinkSettings) -> str:
-        return "" if field in sink_registry.of(sink.url).uses else f"{sink.url.scheme}: has no use for it"
-
-    return why_not
-
-
-def _compression(sinks: Iterable[SinkSettings], variable: Variable) -> Iterator[str]:
-    """Yield a sentence for each compression that the sink does not support.
-
-    A variable without a name is the default for all sinks: it is right if it has an effect for one of them.
-    """
-    for holders in unused_settings.members_by_variable(sinks, "compression").values():
-        is_of_use = any(sink.compression in sink_registry.of(sink.url).compression for sink in holders)
-        for sink in holders:
-            known = sink_registry.of(sink.url).compression
-            if sink.compression not in known and (len(known) > 1 or not is_of_use):
-                name = variable("compression", sink.name)
-                yield f"{name}={sink.compression} is not for {sink.url.scheme}: it knows {', '.join(known)}"
 
 
 def _credentials(sink: SinkSettings, variable: Variable) -> Iterator[str]:
@@ -221,8 +123,6 @@ def _credentials(sink: SinkSettings, variable: Variable) -> Iterator[str]:
     for field, needed in (
         ("sink_username", "sink_password"),
         ("sink_password", "sink_username"),
-        ("sink_key", "sink_cert"),
-        ("sink_rotate_count", "sink_rotate_size"),
     ):
         is_client = needed == "sink_password" and sink.sink_oauth_token_url is not None  # `wrong_client` has its proof
         if getattr(sink, field) is not None and getattr(sink, needed) is None and not is_client:
@@ -230,9 +130,6 @@ def _credentials(sink: SinkSettings, variable: Variable) -> Iterator[str]:
     yield from _authorization(sink, variable)
     kind = sink_registry.of(sink.url).kind
     is_forward = kind == "forward"
-    if is_forward and sink.sink_username is not None and sink.sink_token is None:
-        user, token = variable("sink_username", name), variable("sink_token", name)
-        yield f"{user} is set, but {token} is not: users come with a shared key"
     if kind == "kafka":
         return
     is_basic = sink_registry.of(sink.url).kind not in ("forward", "nats")

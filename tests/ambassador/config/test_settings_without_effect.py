@@ -115,7 +115,7 @@ NEEDING: dict[str, tuple[str, str, dict[str, str]]] = {
 # With an upstream `shadow`, of which the app's one is `orders`.
 MIRROR: dict[str, tuple[str, dict[str, str]]] = {"MIRROR": ("shadow", {})}
 
-# They complete AUTH, whose own checks say for which of its values there is a use (`identity/test_auth_checks`).
+# They complete AUTH, each with some of its values (`identity/test_auth_checks`).
 OF_AUTH = {
     "AUTH_AWS_SERVICE": "s3",
     "AUTH_AWS_REGION": "eu-west-1",
@@ -176,7 +176,7 @@ def test_each_setting_is_in_one_of_the_tables() -> None:
 
 def test_each_setting_that_declares_a_need_is_in_a_table_that_has_a_case_for_it() -> None:
     declared = {spec.variable.removeprefix("AMBASSADOR_") for spec in specs(Settings) if spec.needs}
-    assert declared == {*OF_HTTP, *NEEDING, *MIRROR, *(name for name, *_ in DEFEATED)}
+    assert declared == {*OF_HTTP, *NEEDING, *MIRROR, *OF_AUTH, "AUTH", *(name for name, *_ in DEFEATED)}
 
 
 @pytest.mark.parametrize(("name", "value"), OF_HTTP.items())
@@ -208,7 +208,26 @@ def test_a_setting_of_an_identity_needs_auth(name: str, value: str) -> None:
 
 
 def test_auth_needs_requests() -> None:
-    assert "AMBASSADOR_UPSTREAM is not HTTP" in problems(**TCP, AUTH="gcp")
+    told = problems(**TCP, AUTH="gcp")
+    assert told.startswith("AMBASSADOR_AUTH is set, but AMBASSADOR_UPSTREAM is not HTTP: leave it unset")
+
+
+def test_where_a_default_is_not_in_force_all_that_needs_it_is_not_either() -> None:
+    environ = environment(
+        ORDERS_UPSTREAM="https://10.0.0.1",
+        DB_UPSTREAM="tcp://10.0.0.2:5432",
+        DB_LISTEN="127.0.0.1:5432",
+        AUTH="aws",
+        AUTH_AWS_SERVICE="s3",
+        AUTH_AWS_REGION="eu-west-1",
+        MAX_REQUESTS="10",
+        MAX_QUEUED="5",
+    )
+    settings = load(Settings, environ)
+    db = settings.upstreams["db"]
+    assert (db.auth, db.auth_aws_service, db.max_requests) == ("off", None, None)
+    shown = effective(settings)
+    assert effective(load(Settings, shown)) == shown
 
 
 def test_a_mirror_needs_requests() -> None:

@@ -55,7 +55,7 @@ def test_another_address_of_the_admin_server_is_no_mistake(admin: str) -> None:
 
 
 def test_a_token_without_a_live_tail_is_a_mistake() -> None:
-    with pytest.raises(SettingsError, match="LOGSHIPPER_TAIL_TOKEN is set, but LOGSHIPPER_TAIL_LISTEN is not"):
+    with pytest.raises(SettingsError, match="LOGSHIPPER_TAIL_TOKEN is set, but LOGSHIPPER_TAIL_LISTEN is off"):
         settings(TAIL_TOKEN="t0ken-of-mine")
 
 

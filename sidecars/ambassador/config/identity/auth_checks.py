@@ -12,25 +12,6 @@ from sidecars.chassis.config.urls import Url, is_loopback
 
 Of = Callable[[str], str]
 
-_OF_USE = {
-    "auth_aws_service": (AWS,),
-    "auth_aws_region": (AWS,),
-    "auth_aws_payload": (AWS,),
-    "auth_username": (AWS, OAUTH2),
-    "auth_password": (AWS, OAUTH2),
-    "auth_session_token": (AWS,),
-    "auth_audience": (GCP, OAUTH2),
-    "auth_oauth_scope": (GCP, AZURE, OAUTH2),
-    "auth_oauth_token_url": (OAUTH2,),
-    "auth_oauth_client": (OAUTH2,),
-    "auth_oauth_key": (OAUTH2,),
-    "auth_oauth_key_id": (OAUTH2,),
-    "auth_oauth_key_audience": (OAUTH2,),
-    "auth_oauth_params": (OAUTH2,),
-    "auth_oauth_ca": (OAUTH2,),
-}
-"""The values of AUTH for which a setting has a use."""
-_DEFAULTS = {"auth_aws_payload": "auto", "auth_oauth_client": cloud_settings.BASIC}
 _NEEDED = {OAUTH2: ("auth_oauth_token_url", "auth_username"), AZURE: ("auth_oauth_scope",)}
 _OURS = (
     *("grant_type", "scope", "audience", "client_id", "client_secret"),
@@ -41,9 +22,6 @@ _OURS = (
 def wrong(settings: CloudSettings, upstream: UpstreamSettings, of: Of) -> Iterator[str]:
     """Yield a sentence for each contradiction, and for all that is missing."""
     auth = f"{of('auth')}={upstream.auth}"
-    for field, kinds in _OF_USE.items():
-        if _is_set(upstream, field) and upstream.auth not in kinds:
-            yield f"{of(field)} is set, but {auth} has no use for it: set {of('auth')} to {' or '.join(kinds)}"
     if upstream.auth != NO_AUTH:
         yield from _beside_others(upstream, of, auth)
         checks = {AWS: _aws, GCP: _gcp, AZURE: _azure, OAUTH2: _oauth2}
@@ -52,8 +30,6 @@ def wrong(settings: CloudSettings, upstream: UpstreamSettings, of: Of) -> Iterat
 
 def _beside_others(upstream: UpstreamSettings, of: Of, auth: str) -> Iterator[str]:
     """Yield the contradictions to it in the other settings of the upstream."""
-    if upstream.upstream.protocol != "http":
-        yield f"{auth}: {of('upstream')} is not HTTP, so there are no requests to put it in"
     if upstream.token is not None:
         yield f"{auth} and {of('token')} are set, and a request has one Authorization: keep one"
     replaced = [name.decode() for name in upstream.replaced_fields]
@@ -91,11 +67,6 @@ def aws_scope(settings: CloudSettings, upstream: UpstreamSettings) -> tuple[str,
         upstream.auth_aws_service or service,
         upstream.auth_aws_region or region or settings.aws_region or settings.aws_default_region or "",
     )
-
-
-def _is_set(upstream: UpstreamSettings, field: str) -> bool:
-    value = getattr(upstream, field)
-    return value is not None and value != _DEFAULTS.get(field)
 
 
 def _aws(settings: CloudSettings, upstream: UpstreamSettings, of: Of, auth: str) -> Iterator[str]:

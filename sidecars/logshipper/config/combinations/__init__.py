@@ -1,9 +1,9 @@
 """Settings that are valid alone and do not fit together, one module for each family of them.
 
-    settings.Settings.check ─┬► setting_combinations ─┬► field_combinations      edits, records, labels of Loki
+    settings.Settings ───────┬► input_needs, sink_needs   what has no effect beside the others
+                             ├► setting_combinations ─┬► field_combinations      edits, records, labels of Loki
                              │                        ├► reduction_combinations  SAMPLE, RATE_LIMIT, COUNT
                              │                        ├► path_combinations       fields of paths
-                             │                        ├► delivery_combinations   what a kind of sink has no use for
                              │                        └► kafka_combinations      Kafka
                              ├► place_combinations     directories that are written, read and owned
                              └► s3_combinations        object stores

@@ -20,13 +20,6 @@ def check(sink: SinkSettings, variable: Callable[[str, str], str]) -> Iterator[s
     if sink.sink_transactions and sink.sink_acks != "all":
         acks, transactions = name_of("sink_acks"), name_of("sink_transactions")
         yield f"{acks}={sink.sink_acks} cannot be with transactions: set {transactions}=false"
-    if sink.sink_transactional_id is not None and not sink.sink_transactions:
-        yield f"{name_of('sink_transactional_id')} is set, but {name_of('sink_transactions')} is false: keep one"
-    if sink.sink_oauth_token_url is not None and sink.sink_sasl != "oauthbearer":
-        yield f"{name_of('sink_oauth_token_url')} is set, but {name_of('sink_sasl')} is not oauthbearer"
-    for field in ("sink_oauth_scope", "sink_oauth_key", "sink_oauth_key_id", "sink_oauth_key_audience"):
-        if getattr(sink, field) is not None and sink.sink_oauth_token_url is None:
-            yield f"{name_of(field)} is set, but {name_of('sink_oauth_token_url')} is not"
     if sink.sink_oauth_token_url is not None:
         yield from http_settings.wrong_client(sink, name_of)
     if sink.sink_encoding == "json":
@@ -51,23 +44,13 @@ def _credentials(sink: SinkSettings, name_of: Callable[[str], str]) -> Iterator[
     sasl, mechanism = sink.sink_sasl, name_of("sink_sasl")
     has_token, has_user = sink.sink_token is not None, sink.sink_username is not None
     has_endpoint = sink.sink_oauth_token_url is not None
-    if sasl is None:
-        if has_token or has_user:
-            field = "sink_token" if has_token else "sink_username"
-            yield f"{name_of(field)} is set, but {mechanism} is not: which mechanism do the brokers have?"
-    elif sasl in WITH_PASSWORD:
-        if not has_user:
-            yield f"{mechanism}={sasl} needs {name_of('sink_username')} and {name_of('sink_password')}"
-        if has_token:
-            yield f"{name_of('sink_token')} is set, but {mechanism}={sasl} has no use for it"
-    elif sasl == "oauthbearer":
-        if has_endpoint != has_user or has_token == has_endpoint:
-            yield (
-                f"{mechanism}=oauthbearer needs {name_of('sink_token')}, or {name_of('sink_oauth_token_url')} with "
-                f"{name_of('sink_username')} and {name_of('sink_password')}"
-            )
-    elif has_token:
-        yield f"{name_of('sink_token')} is set, but {mechanism}={sasl} has no use for it"
+    if sasl in WITH_PASSWORD and not has_user:
+        yield f"{mechanism}={sasl} needs {name_of('sink_username')} and {name_of('sink_password')}"
+    elif sasl == "oauthbearer" and (has_endpoint != has_user or has_token == has_endpoint):
+        yield (
+            f"{mechanism}=oauthbearer needs {name_of('sink_token')}, or {name_of('sink_oauth_token_url')} with "
+            f"{name_of('sink_username')} and {name_of('sink_password')}"
+        )
 
 
 def sent_in_clear(sink: SinkSettings, variable: Callable[[str, str], str]) -> Iterator[str]:

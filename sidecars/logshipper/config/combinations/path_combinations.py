@@ -31,12 +31,12 @@ def check(one: InputSettings, variable: Variable) -> Iterator[str]:
             yield f"{variable('labels', one.name)} and {fields} both have {name}: a record has it once"
 
 
-def why_unused(one: InputSettings, variable: Variable) -> str:
+def why_unused(one: InputSettings, of: Callable[[str], str]) -> str:
     """Return why PATH_FIELDS has no effect, as the end of a sentence; "" if it has one."""
     if one.format == RECORD:
-        return f"{variable('format', one.name)}=record has no use for it: records keep their fields"
+        return f"{of('format')}=record has no use for it: records keep their fields"
     if not any(map(PathFields(one.path_fields or "").fits, one.paths)):
-        return f"it fits no path of {variable('paths', one.name)}: each file would be without fields"
+        return f"it fits no path of {of('paths')}: each file would be without fields"
     return ""
 
 

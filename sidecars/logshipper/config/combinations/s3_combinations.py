@@ -28,7 +28,6 @@ def check(
     for sink in stores:
         yield from _address(settings, sink, variable)
         yield from _proxy(cloud_settings.region_of(settings, sink.sink_region), proxies, sink)
-        yield from _objects(sink, variable)
     signed = [sink for sink in sinks.values() if sink.sink_auth == "aws" or sink.sink_sasl == "aws-msk-iam"]
     for sink in signed:
         yield from _signed(settings, sink, variable)
@@ -51,9 +50,6 @@ def _address(settings: AwsSettings, sink: SinkSettings, variable: Variable) -> I
         yield f"{variable('url', name)} is in AWS, but {region} is not set: set it, or {own} for another store"
     if endpoint is not None and str(endpoint.target) not in ("", "/"):
         yield f"{variable('sink_endpoint', name)} has a path: a prefix of keys belongs in {variable('url', name)}"
-    for field in ("sink_ca", "sink_cert", "sink_key"):
-        if endpoint is not None and endpoint.scheme == "http" and getattr(sink, field) is not None:
-            yield f"{variable(field, name)} is set, but {variable('sink_endpoint', name)} is without TLS"
 
 
 def _proxy(region: str, proxies: ProxySettings, sink: SinkSettings) -> Iterator[str]:
@@ -63,17 +59,6 @@ def _proxy(region: str, proxies: ProxySettings, sink: SinkSettings) -> Iterator[
     proxy = proxy_for(proxies, sink, scheme, host, DEFAULT_PORTS[scheme])
     if proxy is not None and proxy.scheme != "http":
         yield f"{proxy} is set as a proxy, and sinks use http:// proxies: set SINK_PROXY to one, or to off"
-
-
-def _objects(sink: SinkSettings, variable: Variable) -> Iterator[str]:
-    name = sink.name
-    if sink.sink_sse_kms_key_id is not None and not (sink.sink_sse or "").startswith("aws:kms"):
-        yield f"{variable('sink_sse_kms_key_id', name)} is set, but {variable('sink_sse', name)} is not aws:kms"
-    if sink.sink_session_token is not None and sink.sink_username is None:
-        token, user = variable("sink_session_token", name), variable("sink_username", name)
-        yield f"{token} is set, but {user} is not: set both"
-    if sink.sink_content_encoding and sink.compression == "none":
-        yield f"{variable('sink_content_encoding', name)} is set, but {variable('compression', name)} is none"
 
 
 def _batches(sink: SinkSettings, variable: Variable) -> Iterator[str]:

@@ -254,24 +254,11 @@ def _knows_us(sink: IdentifiedSink) -> bool:
     return ",authorization=" in headers or any(one is not None for one in known)
 
 
-_OF_USE = {
-    "sink_token": (None, "bearer"),
-    "sink_username": (None, "basic", "aws", "oauth2"),
-    "sink_region": ("aws",),
-    "sink_aws_service": ("aws",),
-    "sink_oauth_token_url": ("oauth2",),
-    "sink_oauth_scope": ("gcp", "azure", "oauth2"),
-    "sink_oauth_client": ("oauth2",),
-    "sink_oauth_key": ("oauth2",),
-    "sink_oauth_key_id": ("oauth2",),
-    "sink_oauth_key_audience": ("oauth2",),
-}
-"""The values of SINK_AUTH (None: unset) for which a setting of an HTTP sink has a use."""
 _NEEDED = {"basic": ("sink_username",), "bearer": ("sink_token",), "oauth2": ("sink_oauth_token_url", "sink_username")}
 
 
 def wrong_auth(settings: TokenServiceSettings, sinks: Iterable[IdentifiedSink], variable: Variable) -> Iterator[str]:
-    """Yield a sentence for each SINK_AUTH that lacks something, and for credentials that it has no use for."""
+    """Yield a sentence for each SINK_AUTH that lacks something."""
     for sink in sinks:
         if sink.url.scheme.rpartition("+")[2] not in DEFAULT_PORTS:
             continue
@@ -279,10 +266,6 @@ def wrong_auth(settings: TokenServiceSettings, sinks: Iterable[IdentifiedSink], 
         for field in _NEEDED.get(sink.sink_auth or "", ()):
             if getattr(sink, field) is None:
                 yield f"{auth}, but {variable(field, sink.name)} is not set"
-        for field, kinds in _OF_USE.items():
-            if field in sink.set_by and sink.sink_auth not in kinds:
-                why = "has no use for it" if sink.sink_auth else f"is not: set it to {' or '.join(filter(None, kinds))}"
-                yield f"{variable(field, sink.name)} is set, but {auth} {why}"
         if sink.url.scheme.startswith("splunk+") and not _knows_us(sink):
             token = variable("sink_token", sink.name)
             yield f"{token} is not set, and the collector takes nothing without: set it, or {auth}=none for a gateway"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from sidecars.chassis.config.declared_fields import on
 from sidecars.chassis.config.setting_types import Address, Secret, address, secret
 from sidecars.chassis.config.settings import setting
 from sidecars.chassis.config.urls import is_loopback, overlap
@@ -20,16 +21,16 @@ class TailSettings:
         "socket (its mode is 0600), an address of loopback, or with `TAIL_TOKEN` any other",
         default="off",
     )
-    tail_token: Secret | None = setting(secret, "bearer token that a client of the live tail must send", default="")
+    tail_token: Secret | None = setting(
+        secret, "bearer token that a client of the live tail must send", default="", needs=(on("tail_listen"),)
+    )
 
 
 def check(settings: TailSettings, admin: Address, variable: Callable[[str], str]) -> Iterator[str]:
-    """Yield a sentence for an address that others reach or that the admin server has, and for a token in vain."""
+    """Yield a sentence for an address that others reach or that the admin server has."""
     listen, token = variable("tail_listen"), variable("tail_token")
     if settings.tail_listen and admin and overlap(settings.tail_listen, admin):
         yield f"{listen}={settings.tail_listen}: {variable('admin_listen')} is {admin}: give each its own address"
-    if settings.tail_token is not None and not settings.tail_listen:
-        yield f"{token} is set, but {listen} is not: there is no live tail"
     if settings.tail_token is None and is_beyond_loopback(settings.tail_listen):
         yield (
             f"{listen}={settings.tail_listen} would show log lines to other Pods: set {token}_FILE, or listen on a "

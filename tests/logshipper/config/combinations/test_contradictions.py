@@ -13,7 +13,7 @@ import pytest
 
 from sidecars.chassis.config.settings import SettingsError, load
 from sidecars.logshipper.config import sink_registry
-from sidecars.logshipper.config.combinations import delivery_combinations
+from sidecars.logshipper.config.combinations import sink_needs
 from sidecars.logshipper.model.batch import Batch
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.encodings import forward_entries, loki_push, ndjson, otlp_logs
@@ -103,7 +103,7 @@ def problems(environ: dict[str, str]) -> list[str]:
         ),
         (
             {"SINK": "kafka://h/t", "SINK_ENCODING": "text", "SINK_SCHEMA": "ecs"},
-            "SINK_SCHEMA=ecs would have no effect",
+            "SINK_SCHEMA is set, but LOGSHIPPER_SINK_ENCODING=text sends the lines as they are: leave one out",
         ),
         ({"SINK": "loki+http://h", "SINK_SCHEMA": "ecs"}, "SINK_SCHEMA is set, but loki+http: has no use for it"),
         ({"SINK": "kafka://h/t", "IN_FLIGHT": "3"}, "IN_FLIGHT is set, but kafka: has one batch in flight at a time"),
@@ -187,20 +187,20 @@ def test_read_at_is_for_those_messages_that_have_a_place_for_it(form: str) -> No
 def test_a_sink_with_one_batch_in_flight_has_no_use_for_more(kind: str) -> None:
     module = import_module(f"sidecars.logshipper.sinks.{KINDS[kind]}")
     (most,) = {value.max_in_flight for value in vars(module).values() if hasattr(value, "max_in_flight")}
-    assert (most == 1) is (kind in delivery_combinations.ONE_BATCH)
+    assert (most == 1) is (kind in sink_needs.ONE_BATCH)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_dead_letters_are_for_sinks_that_may_reject(kind: str) -> None:
     sources = "".join(map(getsource, _with_ours(import_module(f"sidecars.logshipper.sinks.{KINDS[kind]}"))))
     rejects = any(word in sources for word in ("rejected=", "BatchRefused(", "raise BatchTooLarge", "raise_for_status"))
-    assert rejects is not (kind in delivery_combinations.NEVER_REJECT)
+    assert rejects is not (kind in sink_needs.NEVER_REJECT)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_status_of_http_may_be_about_an_event_for_sinks_over_http(kind: str) -> None:
     sources = "".join(map(getsource, _with_ours(import_module(f"sidecars.logshipper.sinks.{KINDS[kind]}"))))
-    assert ("raise_for_status(" in sources) is (kind in delivery_combinations.OVER_HTTP)
+    assert ("raise_for_status(" in sources) is (kind in sink_needs.OVER_HTTP)
 
 
 def _with_ours(module: ModuleType) -> list[ModuleType]:
