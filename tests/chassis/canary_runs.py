@@ -52,10 +52,10 @@ class Run:
         self.peers[name] = self.stack.enter_context(serving(behaviour))
         return self.peers[name].port
 
-    def begin(self) -> Program:
-        prefix = self.name.upper()
-        self.set({**POD, "LOG_LEVEL": "debug", "LOG_FORMAT": "json", "ADMIN_LISTEN": f"127.0.0.1:{self.admin}"})
-        self.environ[f"{prefix}_DRAIN_TIMEOUT"] = "2s"
+    def begin(self, *, serves: bool = True) -> Program:
+        self.set({**POD, "LOG_LEVEL": "debug", "LOG_FORMAT": "json"})
+        if serves:
+            self.set({"ADMIN_LISTEN": f"127.0.0.1:{self.admin}", "DRAIN_TIMEOUT": "2s"})
         for canaries in self.canaries.values():
             for row in canaries.made.values():
                 self.hits.setdefault(row, set())
@@ -110,7 +110,7 @@ def a_run(name: str, start: Start, folder: Path) -> Iterator[Run]:
 def run_warcopier(start: Start, folder: Path) -> tuple[Run, list[str]]:
     with a_run("warcopier", start, folder) as run:
         run.set({"SOURCE": f"{folder}/{{_}}", "TARGET": f"{folder}/{{_}}"})
-        program = run.begin()
+        program = run.begin(serves=False)
         assert program.wait() in (65, 74)
         return run, run.see_end(program)
 

@@ -13,7 +13,6 @@ from typing import Protocol
 from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.config.urls import is_loopback
 from sidecars.logshipper.config import routing, sink_registry
-from sidecars.logshipper.config.combinations import reduction_combinations
 from sidecars.logshipper.config.combinations.input_needs import LEVELS
 from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.config.sink_settings import SinkSettings
@@ -45,7 +44,10 @@ def check(inputs: Mapping[str, InputSettings], sinks: Mapping[str, SinkSettings]
 def _inputs(inputs: list[InputSettings], variable: Variable) -> Iterator[str]:
     for one in inputs:
         yield from _contradictions(one, variable)
-        yield from reduction_combinations.check(one, variable)
+        if one.sample > 1:
+            from sidecars.logshipper.config.combinations import reduction_combinations  # noqa: PLC0415 - for such inputs only
+
+            yield from reduction_combinations.check(one, variable)
         if one.path_fields is not None:
             from sidecars.logshipper.config.combinations import path_combinations  # noqa: PLC0415 - for such inputs only
 

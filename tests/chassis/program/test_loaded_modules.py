@@ -110,7 +110,7 @@ def war(tmp_path: Path) -> Path:
         # Two of them declare the settings of identity. Nothing else of it is loaded without AUTH.
         ("ambassador", 169, ("pycares", "sidecars.ambassador.workers.supervisor", *WAYS, "ctypes", "multiprocessing")),
         ("logshipper", 196, ("multiprocessing",)),  # inotify-simple loads ctypes
-        ("warcopier", 85, ("ctypes",)),  # watchfiles loads multiprocessing and pathlib
+        ("warcopier", 86, ("ctypes",)),  # watchfiles loads multiprocessing and pathlib; ADMIN_LISTEN has needs
     ],
 )
 @pytest.mark.usefixtures("war")

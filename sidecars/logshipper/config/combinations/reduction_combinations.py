@@ -14,9 +14,7 @@ _SAMPLE_RATE = "sample_rate"
 
 
 def check(one: InputSettings, variable: Variable) -> Iterator[str]:
-    """Yield a sentence for each setting that gives the records a second `sample_rate`."""
-    if one.sample == 1:
-        return
+    """Yield a sentence for each setting that gives the records of an input with SAMPLE a second `sample_rate`."""
     sample = variable("sample", one.name)
     if _SAMPLE_RATE in (one.labels or {}):
         yield f"{variable('labels', one.name)} and {sample} both have {_SAMPLE_RATE}: a record has it once"
