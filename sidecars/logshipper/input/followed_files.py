@@ -133,7 +133,7 @@ class FollowedFiles:
         From the first truncated file on, the rest is one step. A parked file that was written is looked at in any case.
         """
         now = self._clock()
-        truncated: list[Tail] = []  # handled together, so that each directory is read once for all of them
+        truncated: dict[str, Tail] = {}  # handled together, so that each directory is read once for all of them
         names, self._written = self._written, set()
         written = yield from self.open_files.parked_at(names)
         for number, tail in enumerate([*self.open_files.opened(), *parked, *written], 1):
@@ -143,12 +143,12 @@ class FollowedFiles:
                 if self._poll_file(tail, now):
                     self._has_news = True
             except FileTruncated:
-                truncated.append(tail)
+                truncated[tail.state.generation] = tail  # once: it may be among the parked and the written ones
             self.trim_open_files()
             if not truncated and number % _POLLED_AT_ONCE == 0:
                 yield
         list_directory = cache(rotated_file_matching.list_directory)
-        for tail in truncated:
+        for tail in truncated.values():
             self.handle_truncation(tail, list_directory)
             self.trim_open_files()
             self._has_news = True

@@ -70,6 +70,19 @@ def test_a_file_that_is_written_again_is_opened_again(tmp_path: Path) -> None:
     assert states(pod) == {"idle": 29, "open": 1}
 
 
+def test_a_closed_file_that_is_truncated_goes_on_in_its_copy_although_the_kernel_names_it_too(tmp_path: Path) -> None:
+    pod = idle(tmp_path)
+    log = pod.logs / "0.log"
+    (pod.logs / "0.log.1").write_bytes(log.read_bytes())
+    os.truncate(log, 0)
+    pod.follower.note_written([(str(pod.logs), "0.log")])
+    pod.look()
+    append(log, "second\n")
+    pod.look()
+    assert pod.ship() == ["second"]
+    assert not pod.dropped()
+
+
 def test_the_kernel_names_a_closed_file_that_was_written(tmp_path: Path) -> None:
     pod = idle(tmp_path, count=200)
     append(pod.logs / "150.log", "150 second\n")
