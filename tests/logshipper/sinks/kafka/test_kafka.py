@@ -180,25 +180,6 @@ async def test_a_batch_that_was_committed_is_not_sent_again_by_a_process_with_ot
     assert len(broker.stored) == stored > 0
 
 
-@pytest.mark.parametrize(("before", "after"), [("none", "indent"), ("indent", "none")])
-async def test_an_event_that_was_rejected_is_not_taken_for_one_that_is_there_by_other_settings(
-    broker: KafkaBroker, before: str, after: str
-) -> None:
-    def made(multiline: str) -> Batch:
-        chunk = a_chunk(b"1\n  2\n  3\nbad\n4\n", is_open=True)
-        return Batch("default", tuple(make_pipeline(MULTILINE=multiline).records(chunk, AT)), AT)
-
-    broker.poison = b"bad"
-    receipt, stored = None, []
-    for multiline in (before, after, after):
-        async with opened(broker, receipt) as sink:
-            outcome = await sink.deliver(batch := made(multiline))
-        receipt = outcome.receipt
-        assert [batch.select([index]).records[0].bodies for index, _ in outcome.rejected] == [["bad"]]
-        stored.append(len(broker.stored))
-    assert stored[0] < stored[1] == stored[2]
-
-
 async def test_what_was_rejected_before_kill_nine_is_rejected_after_it(broker: KafkaBroker) -> None:
     broker.poison = b"bad"
     wanted = batch("1", "bad 2", "3", "bad 4")
