@@ -105,6 +105,7 @@ class Fleet(Collector):
         self._shares = Shares.create(settings.workers)
         self._own = admin_server.registry()
         self._has_started = False  # True once a worker has started well
+        self.is_ending = False  # True once a worker's end is asked for, and nothing to tell
         self._ended: dict[str, Family] = {}  # the counters and histograms of workers that have ended
         self._context = context
 
@@ -141,7 +142,7 @@ class Fleet(Collector):
             code, failure = await self._run_if_possible(worker)
             reports.add_up(self._ended, worker.note_end().families.values())
             self._shares.leave(worker.number)
-            if self._context.stopping.is_set():
+            if self._context.stopping.is_set() or self.is_ending:
                 return
             if failure is not None and not self._has_started:
                 raise failure  # it is in the settings, the files or the system: the next worker would have it, too
@@ -244,6 +245,7 @@ async def _first_failure_or(keeping: list[asyncio.Task[None]], stopping: asyncio
 
 async def _end(fleet: Fleet, keeping: list[asyncio.Task[None]]) -> None:
     """End all workers: a second signal ends a drain early, and a worker that does not end then is killed."""
+    fleet.is_ending = True
     for worker in fleet.workers:
         worker.send_signal(signal.SIGTERM)
     if any(not task.done() for task in keeping):

@@ -129,11 +129,16 @@ def test_cut_the_tail(start: Start) -> None:
         ambassador = page.start(start, UPSTREAM=joined(running))
         (_, wanted), (command, (line,)) = (*_transcripts(page.consoles[0]), *_transcripts(page.consoles[1]))
         assert wanted  # a time, which is not compared
-        for _ in range(300):
-            assert ambassador.ask()[0] == 200
-        shown = typed(command, ambassador)
-        assert shown.rpartition(" ")[0] == line.rpartition(" ")[0]
-        assert float(shown.rpartition(" ")[2]) > 0
+        hedges = 0.0
+        for _ in range(20):  # the balancer avoids a slow replica, too: some rounds have no hedge
+            for _ in range(300):
+                assert ambassador.ask()[0] == 200
+            name, _, number = typed(command, ambassador).rpartition(" ")
+            assert name == line.rpartition(" ")[0]
+            hedges = float(number)
+            if hedges:
+                break
+        assert hedges > 0
 
 
 def test_limit_requests(start: Start) -> None:
