@@ -150,7 +150,7 @@ def send(sender: str, port: int, megabytes: int) -> None:
 async def _own(batch: Batch, address: str, rounds: int, size: int) -> None:
     from dataclasses import replace  # noqa: PLC0415 - the other clients are measured without it
 
-    from tests.logshipper.opened_sinks import opened  # noqa: PLC0415 - see above
+    from tests.logshipper.opened_sinks import opened  # noqa: PLC0415 - the other clients do without the sinks
 
     settings = {"sink_transactions": "false", "request_timeout": "60s"}
     async with opened(f"kafka://{address}/{TOPIC}", **settings) as sink:

@@ -123,7 +123,7 @@ class AddressWaiter(Protocol):
 
 
 class AddressWaiters:
-    """Those that wait for the first address of an upstream, which owns it."""
+    """Requests and connections that wait for the first address of an upstream. The upstream owns it."""
 
     def __init__(self) -> None:
         self._waiting: list[tuple[AddressWaiter, Callable[[], object]]] = []

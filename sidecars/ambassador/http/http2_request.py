@@ -26,7 +26,7 @@ _LONGEST_START: Final = 512  # bytes
 
 
 class _Derived:
-    """What all requests with one head have in common. The head has it, so a repeated head costs it once."""
+    """Facts that follow from a head. The head has them, so that equal heads are judged once."""
 
     __slots__ = ("content_length", "is_grpc", "is_idempotent", "path", "starts")
 

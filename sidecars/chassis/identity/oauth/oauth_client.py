@@ -38,7 +38,7 @@ _SAME = 5.0  # seconds that two clocks may differ: some endpoints refuse an asse
 
 
 class Proof(Protocol):
-    """What proves which client asks."""
+    """A proof of the identity of an OAuth client: its secret, or an assertion that it has signed."""
 
     def put(self, form: dict[str, str], fields: list[tuple[str, str]]) -> None:
         """Put it into the form and the header fields of a request. Raises NoCredentials."""

@@ -1,4 +1,4 @@
-"""What settings of an input need beside them. One without it has no effect, which ends the start with a sentence.
+"""The needs of the settings of an input. A setting without its need has no effect, which ends the start.
 
 `NEEDS` has the needs of each setting (`sidecars.chassis.config.declared_fields`). They are not in the declarations,
 because they read formats, templates and edits, and know the sinks that take an input.

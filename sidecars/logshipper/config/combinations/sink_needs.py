@@ -1,4 +1,4 @@
-"""What settings of a sink need beside them. One without it has no effect, which ends the start with a sentence.
+"""The needs of the settings of a sink. A setting without its need has no effect, which ends the start.
 
 `NEEDS` has the needs of each setting (`sidecars.chassis.config.declared_fields`). Most are those of the tables: which
 schemes use a setting (`sink_registry`), and with which values of SINK_AUTH (`OF_AUTH`).
