@@ -116,9 +116,12 @@ def decode(line: bytes) -> Report:
     return Report(raw["not_ready"], raw["not_alive"], raw["status"], families)
 
 
+_LONGEST_REASON = 4096  # characters: a line of the log has no more, and a pipe takes them without a reader
+
+
 def encode_failure(failure: Failure) -> bytes:
-    """Return what a worker says at its end about the failure that it ends with."""
-    return json.dumps([failure.exit_code, failure.code, failure.reason]).encode()
+    """Return the last words of a worker about the failure that it ends with: at most 32 KiB."""
+    return json.dumps([failure.exit_code, failure.code, failure.reason[:_LONGEST_REASON]]).encode()
 
 
 def decode_failure(text: bytes) -> Failure | None:

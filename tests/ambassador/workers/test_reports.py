@@ -11,7 +11,7 @@ from sidecars.ambassador.settings import Settings
 from sidecars.ambassador.workers import reports
 from sidecars.ambassador.workers.reports import Family
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.runtime.lifecycle import ServiceContext
+from sidecars.chassis.runtime.lifecycle import Failure, ServiceContext
 
 
 def reported(requests: int, open_now: int, age: float, seconds: list[float]) -> dict[str, Family]:
@@ -73,3 +73,11 @@ async def test_for_every_gauge_it_is_decided_what_the_workers_are_together() -> 
     upstream.on_dns_answer(upstream.dns_targets[0], DnsAnswer((ResolvedAddress("10.0.0.1"),), 5.0), 0.0)
     gauges = {family.name for family in path.metrics().collect() if family.type == "gauge"}
     assert gauges == reports.SUMMED | reports.GREATEST | reports.LEAST
+
+
+def test_the_last_words_of_a_worker_fit_into_a_pipe_that_nobody_reads_yet() -> None:
+    words = reports.encode_failure(Failure("\N{SNOWMAN}" * 100_000, code="defect"))
+    assert len(words) < 32_768
+    failure = reports.decode_failure(words)
+    assert failure is not None
+    assert (failure.code, set(failure.reason)) == ("defect", {"\N{SNOWMAN}"})
