@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from tests.support import PATIENCE, Program, free_port
+from tests.support import PATIENCE, Program, free_port, wait_until
 
 Handler = Callable[["Peer"], None]
 
@@ -209,6 +209,18 @@ class Ambassador:
         found = (line for line in text.splitlines() if re.match(rf"{name}(\{{| )", line))
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         return sum(float(line.rsplit(" ", 1)[1]) for line in found if all(each in line for each in wanted))
+
+    @contextlib.contextmanager
+    def holding_no_more(self, attempts: int) -> Iterator[None]:
+        """Wait at the end until the descriptors that `attempts` (2 or more) opened inside are closed.
+
+        One may stay: the first question whether an app has left opens a socket to the kernel, for good, and whether
+        one is asked depends on when a tick comes.
+        """
+        assert attempts > 1
+        before = self.metric("process_open_fds")
+        yield
+        wait_until(lambda: self.metric("process_open_fds") <= before + 1, "no descriptor of an attempt left")
 
     def rss(self) -> int:
         """Return the bytes of memory that the program holds now."""
