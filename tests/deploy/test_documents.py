@@ -17,15 +17,13 @@ from tests.deploy import kubernetes
 from tests.deploy.charts import HELM
 from tests.deploy.test_injection import environ, init_containers, injected
 from tests.support import ROOT
+from tools.documents.blocks import all_blocks
 from tools.manifests.containers import SIDECARS, Sidecar, container
 
-PAGES = sorted(path for path in (ROOT / "deploy").rglob("*.md"))
-OWN = "# run by tests/deploy/test_documents.py\n"
 BLOCKS = [
-    (str(path.relative_to(ROOT)), block.removeprefix(OWN))
-    for path in PAGES
-    for block in re.findall(r"^```sh\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
-    if block.startswith(OWN)
+    (block.file, block.text)
+    for block in all_blocks()
+    if block.mark == "run by" and block.what == "tests/deploy/test_documents.py"
 ]
 
 
@@ -57,14 +55,7 @@ def _documents(said: str) -> str:
     return said[min(said.index(start) for start in ("---\n", "apiVersion:") if start in said) :]
 
 
-def test_every_other_block_of_commands_says_why_it_is_not_run() -> None:
-    bare = [
-        f"{path.relative_to(ROOT)}: {block.splitlines()[0]}"
-        for path in PAGES
-        for block in re.findall(r"```sh\n(.*?)```", path.read_text(), re.DOTALL)
-        if not re.match(r"\s*# (run by tests/\S+\n|not run here: \w+)", block)
-    ]
-    assert bare == []
+def test_the_pages_have_the_commands_that_are_run_here() -> None:
     assert len(BLOCKS) == 4
 
 

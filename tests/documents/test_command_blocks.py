@@ -100,6 +100,11 @@ def test_every_reason_is_a_reason_and_every_test_that_is_named_exists() -> None:
     assert [place for place, test in (*named, *RUN_BY.items()) if not (ROOT / test).exists()] == []
 
 
+def test_no_block_shows_a_reader_which_test_runs_it() -> None:
+    told = re.compile(r"^\s*#\s*(?:not run|run by)\b", re.MULTILINE)
+    assert [one.place for one in all_blocks() if told.search(one.text)] == [], "put <!-- run by: … --> before it"
+
+
 def test_the_table_names_only_blocks_that_exist() -> None:
     assert set(RUN_BY) - {key(block) for block in COMMANDS} == set()
 
@@ -194,8 +199,8 @@ kubectl get pods
 
 - an item
 
+  <!-- run by: tests/infra/test_pause.py -->
   ```sh
-  # run by tests/infra/test_pause.py
   make x
   ```
 
@@ -214,7 +219,7 @@ a: 1
     found = blocks_of(text, "a.md")
     assert [(one.line, one.mark, one.what, one.text, one.is_command) for one in found] == [
         (3, "not run", "needs a cluster", "kubectl get pods", True),
-        (9, "run by", "tests/infra/test_pause.py", "make x", True),
+        (10, "run by", "tests/infra/test_pause.py", "make x", True),
         (14, "", "", "app ──▶ log", False),
         (18, "", "", "$ curl localhost", True),
         (22, "", "", "a: 1", False),

@@ -1,11 +1,11 @@
 """Command blocks of the documents: those that a reader may copy into a shell. Each says how it is known to work.
 
-A line before the block says so, or the first line in it:
+A comment on the line before the block says so, which no reader of the page sees:
 
-    <!-- not run: it needs a cluster -->          # not run here: it needs a cluster
-    <!-- run by: tests/infra/test_pause.py -->    # run by tests/infra/test_pause.py
+    <!-- not run: it needs a cluster -->
+    <!-- run by: tests/infra/test_pause.py -->
 
-A block without such a line is in the table of `tests/documents/test_command_blocks.py`, or has settings alone, which
+A block without such a comment is in the table of `tests/documents/test_command_blocks.py`, or has settings alone, which
 that test loads.
 """
 
@@ -29,7 +29,7 @@ SCOPE = (
 )
 COMMANDS = frozenset({"sh", "bash", "shell", "console", "dockerfile"})
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+)(?P<language>[^`]*)$")
-_MARK = re.compile(r"^(?:<!-- *|# *)(?P<kind>not run|run by)(?: here)?:? +(?P<what>.*?)(?: *-->)?$")
+_MARK = re.compile(r"^<!-- (?P<kind>not run|run by): (?P<what>.+) -->$")
 _SETTING = re.compile(r"(?:[A-Z][A-Z0-9_]*=\S*|'[^']*'|\s+)+")
 # A block without a language is a picture or output, unless a line of it begins as a command does.
 _COMMAND_LINE = re.compile(
@@ -87,11 +87,9 @@ def blocks_of(text: str, file: str) -> list[Block]:
                 if inner.strip() == opened["fence"]:
                     break
                 body.append(inner.removeprefix(opened["indent"]))
-            first = _MARK.match(body[0]) if body else None
-            mark = _MARK.match(before) or first
+            mark = _MARK.match(before)
             kind, what = (mark["kind"], mark["what"]) if mark else ("", "")
-            text_of_block = "\n".join(body[1:] if first else body)
-            found.append(Block(file, number, opened["language"].strip(), text_of_block, kind, what))
+            found.append(Block(file, number, opened["language"].strip(), "\n".join(body), kind, what))
         before = line.strip()
     return found
 
