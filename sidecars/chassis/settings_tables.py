@@ -3,18 +3,13 @@
 `python -m sidecars.chassis.settings_tables [--check | --write]`: each `sidecars/<name>/README.md` has a table between
 two marker comments. `--write` renders it again. `--check` fails if it differs from the declaration. Without an argument
 all tables are printed.
-
-A setting links to the page that explains it: the page in `docs/` with a paragraph that names it, such as
-"Settings of the [ambassador](…): `ROUTE`, `STRIP_PREFIX`" or "Settings of every sidecar: `LOG_LEVEL`".
 """
 
 from __future__ import annotations
 
 import importlib
-import os
-import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from sidecars.chassis import streams
@@ -24,34 +19,15 @@ from sidecars.chassis.config.settings import Settings, specs
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN = "<!-- settings: rendered by `make docs` from settings.py; do not edit -->"
 END = "<!-- settings: end -->"
-_EXPLAINED = re.compile(r"^Settings of (?:the \[(\w+)\]\(\S+\)|every sidecar): (.+(?:\n.+)*)", re.MULTILINE)
 
 
-def explained(cls: type[Settings], root: Path) -> dict[str, Path]:
-    """Return the page that explains each setting. Raises ValueError if a page names no setting, or two name one."""
-    known = {spec.variable for spec in specs(cls)}
-    found: dict[str, Path] = {}
-    for page in sorted((root / "docs").rglob("*.md")):
-        for match in _EXPLAINED.finditer(page.read_text()):
-            if match[1] not in (None, cls.PREFIX.lower()):
-                continue
-            for name in re.findall(r"`(\w+)`", match[2]):
-                variable = name if name in known else f"{cls.PREFIX}_{name}"
-                if variable not in known or variable in found:
-                    fault = "which another page names, too" if variable in found else "which is no setting"
-                    raise ValueError(f"{page.relative_to(root)} explains {name}, {fault}")
-                found[variable] = page
-    return found
-
-
-def table(cls: type[Settings], links: Mapping[str, str] | None = None) -> str:
-    """Return the Markdown table of a sidecar's settings. `links` has the targets of those that are links."""
+def table(cls: type[Settings]) -> str:
+    """Return the Markdown table of a sidecar's settings."""
     lines = ["| variable | type | default | meaning |", "|---|---|---|---|"]
     for spec in specs(cls):
         default = f"`{spec.default}`" if spec.default else format_default(spec)
-        target = (links or {}).get(spec.variable)
-        name = f"[`{spec.variable}`]({target})" if target else f"`{spec.variable}`"
-        cells = (f"{name} ⁺" if spec.group else name, spec.type.name, default, spec.help)
+        name = f"{spec.variable} ⁺" if spec.group else spec.variable
+        cells = (f"`{spec.variable}`{name.removeprefix(spec.variable)}", spec.type.name, default, spec.help)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     grouped = [spec for spec in specs(cls) if spec.group]
     if grouped:
@@ -63,13 +39,11 @@ def table(cls: type[Settings], links: Mapping[str, str] | None = None) -> str:
 
 def rendered(readme: str, cls: type[Settings]) -> str:
     """Return the README's text with the table between its markers. Raises ValueError if it has no markers."""
-    folder = ROOT / "sidecars" / cls.PREFIX.lower()
-    links = {name: os.path.relpath(page, folder) for name, page in explained(cls, ROOT).items()}
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError("the two marker comments of the settings table are missing")
-    return f"{before}{BEGIN}\n\n{table(cls, links)}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{table(cls)}\n\n{END}{after}"
 
 
 def sidecars(root: Path = ROOT) -> Iterator[tuple[Path, type[Settings]]]:

@@ -62,28 +62,6 @@ def test_only_what_is_between_the_markers_is_rendered_anew() -> None:
     assert rendered(new, Plain) == new
 
 
-def test_a_setting_links_to_the_page_that_explains_it(readme: Path) -> None:
-    page = readme.parent / "docs" / "count.md"
-    page.parent.mkdir(parents=True)
-    page.write_text("# Count\n\nSettings of the [demo](../x.md#settings): `COUNT`,\n`LABELS`\n\n`TIMEOUT`\n")
-    page.with_name("logs.md").write_text(
-        "Settings of every sidecar: `LOG_LEVEL`\n\nSettings of the [shop](x): `NONE`\n"
-    )
-    rows = rendered(README, Grouped).splitlines()
-
-    assert [row.partition(" | ")[0] for row in rows if "](" in row] == [
-        "| [`DEMO_COUNT`](../../docs/count.md)",
-        "| [`DEMO_LABELS`](../../docs/count.md)",
-        "| [`DEMO_LOG_LEVEL`](../../docs/logs.md)",
-    ]
-    page.write_text("Settings of the [demo](x): `COUNT`, `CUONT`\n")
-    with pytest.raises(ValueError, match=r"count\.md explains CUONT, which is no setting"):
-        rendered(README, Grouped)
-    page.write_text("Settings of the [demo](x): `LOG_LEVEL`\n")
-    with pytest.raises(ValueError, match=r"logs\.md explains LOG_LEVEL, which another page names, too"):
-        rendered(README, Grouped)
-
-
 @pytest.mark.parametrize("text", ["", "# demo\n", BEGIN, END, f"{END}\n{BEGIN}"])
 def test_a_readme_without_its_markers_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="marker"):
