@@ -9,7 +9,7 @@ import pytest
 
 from sidecars.chassis import settings_tables
 from sidecars.chassis.config.settings import Settings, specs
-from sidecars.chassis.settings_tables import BEGIN, END, main, rendered, table
+from sidecars.chassis.settings_tables import BEGIN, END, explanations, links, main, rendered, table
 from tests.chassis.programs import Settings as Plain
 from tests.chassis.shop import Settings as Grouped
 
@@ -60,6 +60,38 @@ def test_only_what_is_between_the_markers_is_rendered_anew() -> None:
     assert new.endswith(END + "\n\nafter\n")
     assert "old" not in new
     assert rendered(new, Plain) == new
+
+
+def test_a_setting_links_to_the_section_that_explains_it(tmp_path: Path) -> None:
+    """The sidecar's own pages go before those of all sidecars; another sidecar's pages are not about it."""
+    pages = {
+        "docs/reference/clock/work.md": "# Work\n\n## Time, `TIMEOUT`\n\n<!-- explains: TIMEOUT, COUNT -->\n",
+        "docs/reference/alarm-clock/work.md": "# Work\n\n<!-- explains: LABELS -->\n",
+        "docs/clocks.md": "## Logs\n\n<!-- explains: COUNT, LOG_LEVEL -->\n\n## Bare\n",
+    }
+    for name, text in pages.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    found = links(tmp_path / "sidecars/clock/README.md", Grouped, tmp_path)
+
+    own = "../../docs/reference/clock/work.md#time-timeout"
+    assert found == {"DEMO_TIMEOUT": own, "DEMO_COUNT": own, "DEMO_LOG_LEVEL": "../../docs/clocks.md#logs"}
+    assert f"| [`DEMO_TIMEOUT`]({own}) ⁺ |" in table(Grouped, found)
+    assert "| `DEMO_LABELS`" in table(Grouped, found)
+
+
+def test_every_setting_that_a_page_explains_exists_and_is_explained_once() -> None:
+    known = {
+        (readme.parent.name, spec.variable.removeprefix(f"{cls.PREFIX}_"))
+        for readme, cls in settings_tables.sidecars()
+        for spec in specs(cls)
+    }
+    told = [(sidecar, name) for sidecar, name, _ in explanations()]
+    assert [
+        one for one in told if one not in known and not (one[0] == "" and one[1] in {name for _, name in known})
+    ] == []
+    assert [one for one in told if told.count(one) > 1] == []
 
 
 @pytest.mark.parametrize("text", ["", "# demo\n", BEGIN, END, f"{END}\n{BEGIN}"])

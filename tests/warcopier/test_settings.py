@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from sidecars.chassis.config.settings import load
-from sidecars.chassis.settings_tables import rendered
+from sidecars.chassis.settings_tables import links, rendered
 from sidecars.warcopier.settings import Settings
 from tests.support import ROOT
 
 
 def test_the_table_of_the_readme_is_the_declaration() -> None:
-    readme = (ROOT / "sidecars" / "warcopier" / "README.md").read_text()
-    assert rendered(readme, Settings) == readme
+    page = ROOT / "sidecars" / "warcopier" / "README.md"
+    readme = page.read_text()
+    assert rendered(readme, Settings, links(page, Settings)) == readme
 
 
 def test_only_where_it_stays_is_there_an_admin_port_to_be_probed() -> None:
