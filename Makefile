@@ -11,7 +11,7 @@ AMBASSADOR_PROGRAM := tests/ambassador/program tests/ambassador/http2/program # 
 export CA_BUNDLE ?= $(SSL_CERT_FILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-fast test-browser check check-code check-charts check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench chaos chaos-grpc chaos-kafka chaos-s3 zones fuzz hostile soak compiled test-compiled world simulation model site locks clean
+.PHONY: help demo up down test test-fast test-browser check check-code check-charts check-images docs pictures images e2e arm64 release-notes release-images release-sign release-charts scan bench conformance chaos chaos-grpc chaos-kafka chaos-s3 zones fuzz hostile soak compiled test-compiled world simulation model site locks clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
@@ -123,7 +123,7 @@ scan: $(VENV)/dev.stamp $(VENV)/scan.stamp ## known vulnerabilities of the image
 	$(BIN)/python -m tools.release scan
 
 bench: $(VENV)/dev.stamp ## each sidecar beside its real peers, and a report; fails where a figure is missed
-	@missed=0; for name in $(NAMES) starts ambassador_names ambassador_kubernetes signatures isolation stalled_log silent_connections loop_stalls status_page kafka_clients s3_objects node_agent reduction live_tail; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || missed=1; done; \
+	@missed=0; for name in $(NAMES) starts ambassador_names ambassador_kubernetes signatures isolation stalled_log silent_connections loop_stalls status_page kafka_clients s3_objects node_agent many_log_files compressed_copies time_zones reduction live_tail; do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || missed=1; done; \
 	$(BIN)/python -m benchmarks.report; exit $$missed
 
 chaos-s3: $(VENV)/dev.stamp $(VENV)/peers.stamp ## kill -9 KILLS times (200) for each S3 server, with lost answers, errors and conflicts; each line in one object
@@ -135,6 +135,14 @@ chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (
 
 chaos-grpc: $(VENV)/dev.stamp ## CALLS (10000) of gRPC each through graceful restarts and kill -9 of replicas, and 1,000 cancellations a second for SECONDS_OF_CANCELLATION (60)
 	$(BIN)/python -m tests.ambassador.grpc_chaos --calls $${CALLS:-10000} --seconds $${SECONDS_OF_CANCELLATION:-60}
+
+# Each row has a name of its own: the last line of each table counts them.
+HTTP2 := tests/ambassador/http2/program
+CONFORMANCE := test_interop.py test_negative_interop.py test_smuggling.py \
+  test_h2spec.py::test_an_app_that_breaks_a_rule_is_answered_as_the_rfc_says \
+  test_h2spec.py::test_an_endpoint_that_breaks_a_rule_never_ends_a_response_for_the_app
+conformance: $(VENV)/dev.stamp $(VENV)/peers.stamp build/js_interop/installed ## the ambassador and other implementations: gRPC's interop tests with Ruby, Python, Go and Node, the negative ones, smuggling, h2spec in both roles
+	@failed=0; for table in $(CONFORMANCE); do echo "== $$table"; $(BIN)/python -m pytest -q $(HTTP2)/$$table || failed=1; done; exit $$failed
 
 zones: $(VENV)/dev.stamp ## a log of each hour of 2025 to 2027, and of the hours in which the clock is set, in every time zone; no time may be wrong
 	$(BIN)/python -m tests.logshipper.zones $(ZONES)

@@ -58,13 +58,17 @@ class _Offsets(dict[int, "int | None"]):
         return 0 if offset is None else int(offset.total_seconds())
 
 
+_Overlap = tuple[int, int]
+"""The first pass of an hour that comes twice: its first instant, in seconds, and the one after its last."""
+
+
 class TimeZone:
     """A zone of TIME_ZONE. It has caches, and is never changed otherwise."""
 
     def __init__(self, info: tzinfo) -> None:
         self._info = info
         self._first, self._later = _Offsets(info, later=False), _Offsets(info, later=True)
-        self._overlaps: dict[int, bool] = {}  # day since 1970 -> the clock is set back in it, or near it
+        self._overlaps: dict[int, list[_Overlap]] = {}  # day since 1970 -> those in it, or near it
 
     def instant(self, local: int) -> int:
         """Return the instant of a local time, both in seconds. Of an ambiguous one it is the first."""
@@ -77,17 +81,25 @@ class TimeZone:
         return local - (self._later.at(local) if offset is None else offset)
 
     def repeats_between(self, first: int, last: int) -> bool:
-        """Return False if no local time between two instants, in seconds, comes twice. True: some may."""
-        days = range(first // _DAY, last // _DAY + 1)
-        return len(days) > _LONGEST_SPAN or any(map(self._has_overlap, days))
+        """Return False if no local time between two instants, in seconds, comes twice. True: some may.
 
-    def _has_overlap(self, day: int) -> bool:
+        The instants are those of the first pass.
+        """
+        days = range(first // _DAY, last // _DAY + 1)
+        if len(days) > _LONGEST_SPAN:
+            return True
+        return any(first < end and begin <= last for day in days for begin, end in self._overlaps_near(day))
+
+    def _overlaps_near(self, day: int) -> list[_Overlap]:
         known = self._overlaps.get(day)
         if known is None:
             around = range((day - 1) * _DAY, (day + 2) * _DAY, _QUARTER)
-            offsets = [self._ahead(instant) for instant in around]
-            known = any(after < before for before, after in pairwise(offsets))
-            self._overlaps[day] = known
+            offsets = [(instant, self._ahead(instant)) for instant in around]
+            known = self._overlaps[day] = [
+                (instant - (ahead - behind), end)
+                for (instant, ahead), (end, behind) in pairwise(offsets)
+                if behind < ahead
+            ]
         return known
 
     def _ahead(self, instant: int) -> int:
