@@ -164,7 +164,7 @@ class Receiver:
         """Check that each line comes under its first key, or with a part of a batch that was refused or failed.
 
         The halves of such a batch have keys of their own, since each key is that of the same records for ever. So a
-        receiver that has stored the batch, and responds 500 all the same, gets its lines again: SINKS.md says so.
+        receiver that has stored the batch, and responds 500 all the same, gets its lines again, as its chapter says.
         """
         check_equal("a key is that of the same records for ever", self._ids_of_key.setdefault(key, ids), ids)
         if self.may_repeat_under_new_ids:

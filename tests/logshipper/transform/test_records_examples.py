@@ -1,18 +1,17 @@
-"""The examples of RECORDS.md, run."""
+"""The examples of docs/reference/logshipper/records.md, run."""
 
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 
 import pytest
 
-import sidecars.logshipper
 from tests.logshipper.pipelines import shipped, shipped_by_schema
+from tests.support import ROOT
+from tools.documents.blocks import blocks_of
 
-_TEXT = (Path(sidecars.logshipper.__file__).parent / "RECORDS.md").read_text()
-_EXAMPLES = re.findall(r"^```\n(.*?)^```$", _TEXT, re.DOTALL | re.MULTILINE)
+_TEXT = (ROOT / "docs/reference/logshipper/records.md").read_text()
+_EXAMPLES = [block.text for block in blocks_of(_TEXT, "records.md") if not block.language]
 _COLLECTED = 1767323046 * 10**9  # 2026-01-02T03:04:06Z
 
 

@@ -1,4 +1,4 @@
-"""Samples of real programs, and the recipes of SHAPING.md, which are the same."""
+"""Samples of real programs, and the recipes of docs/how-to/shape-logs.md, which are the same."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-import sidecars.logshipper
 from tests.logshipper.pipelines import shipped
+from tests.support import ROOT
 
 _SAMPLES = Path(__file__).parents[1] / "samples"
 _NAMES = sorted(path.stem for path in _SAMPLES.glob("*.log"))
-_SHAPING = (Path(sidecars.logshipper.__file__).parent / "SHAPING.md").read_text()
+_SHAPING = (ROOT / "docs/how-to/shape-logs.md").read_text()
 
 
 def settings_of(name: str) -> dict[str, str]:
@@ -35,7 +35,7 @@ def test_the_lines_of_a_program_become_the_records_that_are_wanted(name: str) ->
 @pytest.mark.parametrize("name", _NAMES)
 def test_the_recipe_of_a_program_is_its_sample(name: str) -> None:
     found = re.search(rf"^<!-- {name} -->\n.*?^```\n(.*?)^```$", _SHAPING, re.DOTALL | re.MULTILINE)
-    assert found, "SHAPING.md has no recipe"
+    assert found, "shape-logs.md has no recipe"
     log = (_SAMPLES / f"{name}.log").read_text().splitlines()
     block = [
         *(_SAMPLES / f"{name}.env").read_text().splitlines(),
