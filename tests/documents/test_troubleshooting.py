@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,19 @@ def test_what_is_written_by_hand_stays_when_the_page_is_rendered_anew() -> None:
     assert "> it fails badly\n>\n> so does this\n\n- **Cause**: a\n" in page
     assert page.endswith("<!-- codes: end -->\n\n## Alerts\n")
     assert troubleshooting.rendered(page, {"it-fails": ["it fails badly", "so does this"]}) == page
+
+
+def test_the_codes_are_sorted_and_listed_by_sidecar() -> None:
+    second = "### a-fault\n\n- **Cause**: e\n- **Confirm**: f\n- **Fix**: g\n- **Why**: h\n\n<!-- codes: end -->"
+    listed = "## Codes\n\n<!-- list: rendered by `make docs` -->\n\nold\n\n<!-- list: end -->\n"
+    page = PAGE.replace("<!-- codes: end -->", second).replace("## Codes\n", listed)
+    found = {"a-fault": [], "it-fails": ["it fails"]}
+    assert troubleshooting.faults(page, found) == ["troubleshooting.md is stale: run make docs"]
+    page = troubleshooting.rendered(page, found)
+    assert troubleshooting.faults(page, found) == []
+    assert page.index("### a-fault") < page.index("### it-fails")
+    assert "\nold\n" not in page
+    assert re.search(r"^\| ambassador \| .*\[endpoint-ejected\]\(#endpoint-ejected\)", page, re.MULTILINE)
 
 
 def test_codes_are_read_in_every_form_in_which_they_are_written(tmp_path: Path) -> None:

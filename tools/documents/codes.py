@@ -36,6 +36,14 @@ def find(root: Path = ROOT / "sidecars") -> dict[str, list[str]]:
 
 
 @cache
+def find_packages(root: Path = ROOT / "sidecars") -> dict[str, list[str]]:
+    """Return the codes of each package below `root` (`ambassador`, `chassis`, …), sorted."""
+    packages = sorted(path for path in root.iterdir() if path.is_dir())
+    found = {package.name: sorted(find(package)) for package in packages}
+    return {name: codes for name, codes in found.items() if codes}
+
+
+@cache
 def find_exit_codes(root: Path = ROOT / "sidecars") -> dict[int, list[str]]:
     """Return the codes of the failures that are raised with each exit code, sorted. Defects have code 70."""
     found: dict[int, set[str]] = {}
@@ -55,6 +63,7 @@ def _name(function: ast.expr) -> str:
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
+@cache
 def _of_module(path: Path) -> list[tuple[str, str]]:
     text = path.read_text()
     if "code=" not in text and '"code"' not in text:

@@ -1,9 +1,9 @@
 """The codes' section of `docs/troubleshooting.md`: `python -m tools.documents.troubleshooting --check | --write`.
 
 Each code is a heading, and so an anchor. The quotes below it are the sentences of the sources, which `--write`
-renders; so is the last column of the table of exit codes. What follows the quotes is written by hand: cause, how to
-confirm it, fix, why. `--check` fails if a code has no heading, a heading no code, a quote differs, or one of the four
-parts is missing.
+renders; so are the last column of the table of exit codes, and the list of the codes by sidecar. The codes are sorted.
+The text behind the quotes is written by hand: cause, how to confirm it, fix, why. `--check` fails if a code has no
+heading, a heading no code, a rendered part differs, or one of the four parts is missing.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import re
 import sys
 from pathlib import Path
 
-from tools.documents.codes import CODE, NotAText, find, find_exit_codes
+from tools.documents.codes import CODE, NotAText, find, find_exit_codes, find_packages
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 BEGIN, END = "## Codes", "<!-- codes: end -->"
+LIST = re.compile(r"(?<=<!-- list: rendered by `make docs` -->\n\n).*?(?=\n\n<!-- list: end -->\n)", re.DOTALL)
 PARTS = ("Cause", "Confirm", "Fix", "Why")
 _ENTRY = re.compile(r"^### (?P<code>.+)\n\n(?:(?P<quotes>(?:>.*\n)+)\n)?(?P<rest>(?:(?!^##).*\n)*)", re.MULTILINE)
 
@@ -57,8 +58,20 @@ def rendered(page: str, codes: dict[str, list[str]]) -> str:
         quotes = quotes or (match["quotes"] or "").rstrip()
         return "\n\n".join(filter(None, (f"### {match['code']}", quotes, match["rest"].rstrip()))) + "\n\n"
 
-    text = _ENTRY.sub(entry, entries.strip("\n") + "\n").rstrip("\n")
-    return f"{_exit_codes(before)}\n{text}\n{after}"
+    entries = entries.strip("\n") + "\n"
+    first = next(_ENTRY.finditer(entries)).start()
+    text = "".join(entry(one) for one in sorted(_ENTRY.finditer(entries), key=lambda one: one["code"])).rstrip("\n")
+    return f"{_exit_codes(before)}\n{LIST.sub(lambda _: _list(), entries[:first])}{text}\n{after}"
+
+
+def _list() -> str:
+    """Return the table of the codes by sidecar, as links. Those of the chassis are codes of every sidecar."""
+    packages = dict(find_packages())
+    common, packages["sidecars-top"] = packages.pop("chassis"), packages.pop("top")
+    own = {name: [code for code in codes if code not in common] for name, codes in packages.items()}
+    groups = {"every sidecar": common, **own}
+    rows = [f"| {name} | {', '.join(f'[{code}](#{code})' for code in codes)} |" for name, codes in groups.items()]
+    return "\n".join(("| of | codes |", "|---|---|", *rows))
 
 
 def _exit_codes(text: str) -> str:
