@@ -35,3 +35,20 @@ def test_what_json_has_no_form_for_is_text() -> None:
 
 def test_a_tuple_is_a_list_and_a_name_is_text() -> None:
     assert json_text.dumps({1: (True, None)}) == '{"1":[true,null]}'
+
+
+def test_a_text_is_written_as_it_shows_itself() -> None:
+    class Hidden(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "***"
+
+    assert json_text.dumps([Hidden("secret"), {Hidden("secret"): 1}]) == '["***",{"***":1}]'
+
+
+def test_each_control_character_and_each_quote_is_escaped() -> None:
+    text = "".join(map(chr, range(0x100)))
+    written = json_text.dumps(text)
+    assert json.loads(written) == text
+    assert not any(chr(number) in written for number in (*range(0x20), *range(0x7F, 0xA0)))
