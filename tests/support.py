@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -21,14 +21,14 @@ import pytest
 from hypothesis import settings
 
 from sidecars import chassis
+from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = Path(chassis.__file__).resolve().parents[2]  # where programs find theirs: where the tests have found it
 UNITS = "units"  # profile of Hypothesis with few examples, for `pytest --units`
 PATIENCE = 120.0  # seconds; generous, since a busy machine is no failure
 
-_ENOUGH = 5_000  # ports to choose from, for parallel runs to keep out of each other's way
-_given: set[int] = set()
+_ports = free_ports()
 
 T = TypeVar("T")
 
@@ -44,21 +44,8 @@ def examples(count: int, **more: Any) -> settings:
 
 
 def free_port() -> int:
-    """Return a free TCP port on loopback, never the same one twice.
-
-    It is outside the range from which the system takes the ports of outgoing connections. Otherwise such a connection,
-    of this test or of another process, could take the port before the program under test listens.
-    """
-    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    below = range(min(10_000, lowest - 1), lowest)
-    while True:
-        wanted = random.SystemRandom().choice(below) if len(below) > _ENOUGH else 0
-        with contextlib.suppress(OSError), socket.socket() as trial:
-            trial.bind(("127.0.0.1", wanted))
-            port: int = trial.getsockname()[1]
-            if port not in _given:
-                _given.add(port)
-                return port
+    """Return a free TCP port on loopback, never the same one twice, and none that another process of tests has got."""
+    return next(_ports)
 
 
 def wait_until(condition: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
@@ -84,6 +71,15 @@ def is_served(url: str) -> bool:
 def get(url: str, **headers: str) -> httpx.Response:
     """Return the response, however long a busy machine takes for it."""
     return httpx.get(url, headers=headers, trust_env=False, timeout=PATIENCE)
+
+
+def own_descriptors() -> set[str]:
+    """Return the numbers of the descriptors of this process, once those are closed that earlier tests left to garbage.
+
+    A test requires that there are no new ones (`<=`): a thread that an earlier test left may close one at any time.
+    """
+    gc.collect()
+    return set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - of numbers
 
 
 class Program:
@@ -139,7 +135,7 @@ class Program:
             if self.process.poll() is not None:
                 raise AssertionError(f"ended with {self.process.returncode} before it was ready:\n{self.stderr}")
             try:
-                return httpx.get(f"http://127.0.0.1:{admin_port}/readyz", trust_env=False).is_success
+                return get(f"http://127.0.0.1:{admin_port}/readyz").is_success
             except httpx.TransportError:
                 return False
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from tests.support import PATIENCE, Program, free_port, wait_until
+from tests.support import PATIENCE, Program, free_port, get, wait_until
 
 Handler = Callable[["Peer"], None]
 
@@ -98,7 +98,7 @@ class Backend:
         self._open: set[socket.socket] = set()
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind((host, port))
+        self._listener.bind((host, port or free_port()))  # no one's but ours, also while nobody listens
         self._listener.listen(512)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -191,9 +191,7 @@ class Ambassador:
 
     def endpoints(self, name: str = "default") -> list[dict[str, Any]]:
         """Return the endpoints of an upstream, from `/status`."""
-        import httpx  # noqa: PLC0415 - needed by few tests
-
-        page = httpx.get(f"http://127.0.0.1:{self.admin}/status", trust_env=False).json()
+        page = get(f"http://127.0.0.1:{self.admin}/status").json()
         return [each for target in page["upstreams"][name]["targets"] for each in target["endpoints"]]
 
     def endpoint(self, backend: Backend) -> dict[str, Any]:
@@ -203,9 +201,7 @@ class Ambassador:
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of that name with these labels."""
-        import httpx  # noqa: PLC0415 - needed by few tests
-
-        text = httpx.get(f"http://127.0.0.1:{self.admin}/metrics", trust_env=False).text
+        text = get(f"http://127.0.0.1:{self.admin}/metrics").text
         found = (line for line in text.splitlines() if re.match(rf"{name}(\{{| )", line))
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         return sum(float(line.rsplit(" ", 1)[1]) for line in found if all(each in line for each in wanted))

@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.ambassador.http2 import raw
 from tests.ambassador.http2.raw import Connection, Frame
+from tests.support import free_port
 
 RESPONSE: Final = [(b":status", b"200"), (b"content-type", b"application/grpc")]
 OK: Final = [(b"grpc-status", b"0")]
@@ -110,7 +111,7 @@ class RawServer:
         self.pairs = pairs
         self.sessions: list[Session] = []
         self.errors: list[BaseException] = []
-        self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
+        self._listener = socket.create_server(("127.0.0.1", port or free_port()), backlog=512)
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

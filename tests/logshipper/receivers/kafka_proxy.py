@@ -15,6 +15,8 @@ import struct
 import threading
 from collections import Counter, deque
 
+from tests.support import free_port
+
 METADATA, FIND_COORDINATOR, PRODUCE, END_TXN, TXN_OFFSET_COMMIT, INIT_PRODUCER_ID = 3, 10, 0, 26, 28, 22
 _HOST = b"\x00\x09127.0.0.1"
 
@@ -29,7 +31,7 @@ class KafkaProxy:
         self.seen: Counter[int] = Counter()  # requests by their keys
         self._chance = chance
         self._upstream = upstream
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", free_port()))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

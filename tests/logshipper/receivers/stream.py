@@ -7,6 +7,8 @@ import socket
 import ssl
 import threading
 
+from tests.support import free_port
+
 
 class Stream:
     """Listens from the start. Each connection gets a thread, which calls `converse`.
@@ -19,7 +21,7 @@ class Stream:
         self.connections = 0
         self._context = context
         self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener = socket.create_server(("127.0.0.1", port or free_port()))
         if window:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         self.port: int = self._listener.getsockname()[1]
