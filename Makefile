@@ -131,7 +131,7 @@ chaos-s3: $(VENV)/dev.stamp $(VENV)/peers.stamp ## kill -9 KILLS times (200) for
 
 chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000) for each of PROFILES (sinks,relp,compressed,rotations,collectors), and a kill at each call that changes a file; no line may be lost
 	$(BIN)/python -m tests.logshipper.chaos --rounds $${ROUNDS:-1000} --profiles $${PROFILES:-sinks,relp,compressed,rotations,collectors}
-	CRASH_POINTS=all $(BIN)/python -m pytest tests/logshipper/program/test_crash_points.py tests/warcopier/program/test_crash_points.py
+	CRASH_POINTS=all $(BIN)/python -m pytest tests/logshipper/program/test_crash_points.py tests/warcopier/program/test_crash_points.py tests/warcopier/program/test_crash.py
 
 chaos-grpc: $(VENV)/dev.stamp ## CALLS (10000) of gRPC each through graceful restarts and kill -9 of replicas, and 1,000 cancellations a second for SECONDS_OF_CANCELLATION (60)
 	$(BIN)/python -m tests.ambassador.grpc_chaos --calls $${CALLS:-10000} --seconds $${SECONDS_OF_CANCELLATION:-60}
@@ -172,7 +172,7 @@ compiled: $(VENV)/dev.stamp ## the code as the images have it, with the ambassad
 	$(BIN)/python compile.py build/compiled --optimize $(or $(OPTIMIZE),3)
 	@$(BYTECODE) build/compiled
 
-test-compiled: compiled ## the tests of the compiled packages, against the compiled form
+test-compiled: $(if $(BUILT),,compiled) ## the tests of the compiled packages, against the compiled form; BUILT=1: as it is in build/compiled
 	FORM=compiled $(BIN)/python -m pytest -o pythonpath='build/compiled .' $(PARALLEL) tests/ambassador
 
 locks: $(VENV)/dev.stamp ## compile each extra with hashes, for every platform

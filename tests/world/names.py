@@ -31,3 +31,6 @@ FAULTS = {
     "read_a_compressed_file_before_it_is_whole": "logshipper",
 }
 """Each deliberate fault (`mutants`), with the world that must find it."""
+
+FOUND_BY = {"begin_the_journal_after_the_snapshot": 90, "read_a_compressed_file_before_it_is_whole": 244}
+"""The seeds that have found faults which few seeds find: they are tried first, since all before them take a minute."""

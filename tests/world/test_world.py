@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from tests.support import ROOT
-from tests.world.names import FAULTS, WORLDS
+from tests.world.names import FAULTS, FOUND_BY, WORLDS
 
 SEEDS = 500 // len(WORLDS)  # of each world
 MOST = 400  # seeds within which a fault must be found
@@ -41,7 +41,10 @@ def test_a_seed_is_replayed_bit_for_bit_by_another_process(name: str) -> None:
 
 @pytest.mark.parametrize(("fault", "name"), FAULTS.items())
 def test_a_deliberate_fault_is_found_so_the_world_can_fail(fault: str, name: str) -> None:
-    run = world("--mutant", fault, "--seeds", f"0-{MOST - 1}")
+    known = FOUND_BY.get(fault, 0)
+    run = world("--mutant", fault, "--seeds", f"{known}-{known}")
+    if run.returncode == 0:  # it finds the fault no more
+        run = world("--mutant", fault, "--seeds", f"0-{MOST - 1}")
 
     assert run.returncode == 1, run.stdout + run.stderr
     assert f"python -m tests.world --world {name} --seed" in run.stdout
