@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
-
 from sidecars.chassis.page.picture import Picture, Table
 from sidecars.chassis.page.values import find, rows
+from tests.support import get
 
 
 def page_of(port: int) -> str:
     """Return the page at `/` of an admin port, as a browser gets it."""
-    response = httpx.get(f"http://127.0.0.1:{port}/", headers={"Accept": "text/html"}, trust_env=False)
+    response = get(f"http://127.0.0.1:{port}/", Accept="text/html")
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     return response.text

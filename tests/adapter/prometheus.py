@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.support import free_port, peer, wait_until
+from tests.support import PATIENCE, free_port, peer, wait_until
 
 Page = Sequence[tuple[str, float]]
 """Series in the notation `name{label="value"}`, and their values."""
@@ -89,7 +89,7 @@ def serving(folder: Path, data: Path, *options: str) -> Iterator[Prometheus]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE) as client:
 
             def ready() -> bool:
                 try:

@@ -16,7 +16,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from sidecars.chassis.config.urls import Url, path_only
-from tests.support import Program, free_port
+from tests.support import PATIENCE, Program, free_port, get
 
 Behaviour = Callable[["Exchange"], Awaitable[None]]
 
@@ -54,12 +54,12 @@ class Adapter:
             return received
 
     def status(self) -> dict[str, Any]:
-        page: dict[str, Any] = httpx.get(f"http://127.0.0.1:{self.admin}/status", trust_env=False).json()
+        page: dict[str, Any] = get(f"http://127.0.0.1:{self.admin}/status").json()
         return page
 
     def metric(self, name: str, **labels: str) -> float:
         """Return the sample's value; 0 without a sample."""
-        text = httpx.get(f"http://127.0.0.1:{self.admin}/metrics", trust_env=False).text
+        text = get(f"http://127.0.0.1:{self.admin}/metrics").text
         for family in parse_text(text):
             for sample in family.samples:
                 if sample.name == name and sample.labels == labels:
@@ -112,12 +112,12 @@ class App:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._begun.wait(10)
+        assert self._begun.wait(PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
     def do(self, work: Callable[[], None]) -> None:

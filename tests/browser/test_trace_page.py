@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.browser.conftest import NARROW, WIDE, Window
 from tests.browser.visits import visit
-from tests.support import ROOT, Program, free_port, responds, wait_until
+from tests.support import PATIENCE, ROOT, Program, free_port, responds, wait_until
 
 HOSTILE = "<script>document.title = 'forged'</script>&lt;\u202e\r\n\0" + "x" * 3000
 TRACE = b"\x0a" * 16
@@ -43,7 +43,12 @@ def send(page: str, *spans: dict[str, Any], trace: bytes = TRACE) -> None:
             event.attributes.add(key="ambassador.reason").value.string_value = reason
         for name, value in span.items():
             setattr(one, name, value)
-    assert httpx.post(f"{page}/v1/traces", content=message.SerializeToString(), trust_env=False).status_code == 200
+    assert (
+        httpx.post(
+            f"{page}/v1/traces", content=message.SerializeToString(), trust_env=False, timeout=PATIENCE
+        ).status_code
+        == 200
+    )
 
 
 def an_order(page: str, path: str = "/orders/7") -> None:
@@ -93,7 +98,7 @@ def test_what_a_span_says_is_text_alone_and_a_narrow_window_is_wide_enough(page:
 
 
 def test_what_is_no_message_is_refused_and_the_traces_are_bounded(page: str) -> None:
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
         assert client.post(f"{page}/v1/traces", content=b"\xff\xff").status_code == 400
         for number in range(110):
             send(page, {"span_id": b"e" * 8, "name": "GET"}, trace=number.to_bytes(16, "big"))

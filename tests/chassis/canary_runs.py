@@ -181,6 +181,7 @@ def run_adapter(start: Start, folder: Path) -> tuple[Run, list[str]]:
             "basic": run.peer("basic", echo("200 OK", as_json=True)),
         }
         run.set({"LISTEN": f"127.0.0.1:{port}", "TOKEN": "{_}", "BASIC_AUTH": f"{{_}}:{BCRYPT}"})
+        run.set({"TIMEOUT": "1m"})  # a peer that gets no CPU has no words of its own
         modes = ("forward", "verdict", "metrics")
         for member, app_port in ports.items():
             user = (

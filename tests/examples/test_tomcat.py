@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from tests.conftest import Start
-from tests.support import ROOT, free_port, wait_until
+from tests.support import ROOT, free_port, get, wait_until
 
 EXAMPLE = ROOT / "examples" / "tomcat"
 
@@ -126,17 +126,17 @@ def test_health_is_a_verdict_on_the_requests_and_alive_only_asks_whether_tomcat_
     environ |= {"ADAPTER_TARGET": app.url, "ADAPTER_LISTEN": f"127.0.0.1:{port}"}
     start("adapter", **environ, ADAPTER_ADMIN_LISTEN=f"127.0.0.1:{admin}").wait_ready(admin)
 
-    def get(path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False)
+    def ask(path: str) -> httpx.Response:
+        return get(f"http://127.0.0.1:{port}{path}")
 
-    assert get("/health").status_code == 200, "a Tomcat without requests is healthy"
+    assert ask("/health").status_code == 200, "a Tomcat without requests is healthy"
     app.page = metrics(1000, 100).encode()
-    assert get("/health").status_code == 200, "an error in ten requests is no failure"
+    assert ask("/health").status_code == 200, "an error in ten requests is no failure"
     app.page = metrics(9000, 8100).encode()
-    response = get("/health")
+    response = ask("/health")
     assert response.status_code == 503
     assert "errors" in response.text
-    assert get("/alive").status_code == 200
+    assert ask("/alive").status_code == 200
     assert set(app.asked) == {"/monitor/metrics"}
 
 
@@ -149,7 +149,7 @@ def test_the_ambassador_reaches_every_replica_of_the_backend(start: Start, world
     start("ambassador", **environ).wait_ready(admin)
 
     def every_replica_was_asked() -> bool:
-        response = httpx.get(f"http://127.0.0.1:{port}/offers/1", trust_env=False)
+        response = get(f"http://127.0.0.1:{port}/offers/1")
         assert response.status_code == 200
         return all(replica.asked for replica in replicas)
 

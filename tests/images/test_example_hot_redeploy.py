@@ -20,7 +20,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.images.support import PATIENCE, docker, inspect, run, state
-from tests.support import ROOT, wait_until
+from tests.support import ROOT, get, wait_until
 from tools.names import EXAMPLES
 
 pytestmark = pytest.mark.engine
@@ -163,7 +163,7 @@ def test_a_swapped_war_is_redeployed_and_no_request_fails_but_while_tomcat_itsel
             if seen.status in _GONE:
                 assert gone[-1] - _SLACK < seen.ended, "not before Tomcat has undeployed it"
                 assert seen.begun < back[-1] + _SLACK, "nor once it is deployed again"
-    metrics = text_string_to_metric_families(httpx.get(f"{pod.port(9911)}/metrics", trust_env=False).text)
+    metrics = text_string_to_metric_families(get(f"{pod.port(9911)}/metrics").text)
     values = {sample.name: sample.value for family in metrics for sample in family.samples}
     assert values["warcopier_published_total"] == 3
 
@@ -194,7 +194,7 @@ def test_a_broken_war_never_reaches_tomcat_and_the_sidecar_says_why(start: Start
     with pod.load():
         (pod.artifacts / "shop.war").write_bytes((pod.artifacts / "shop.war").read_bytes()[:300])
         page = f"{pod.port(9911)}/status"
-        wait_until(lambda: "cut short" in httpx.get(page, trust_env=False).json()["last_failure"], "refused", PATIENCE)
+        wait_until(lambda: "cut short" in get(page).json()["last_failure"], "refused", PATIENCE)
     assert {(seen.status, seen.text) for seen in pod.seen} == {(200, "version 1")}
     assert pod.tomcat_log_times("Undeploying context") == []
 

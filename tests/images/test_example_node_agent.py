@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.images.support import PATIENCE, docker, state
-from tests.support import ROOT, wait_until
+from tests.support import ROOT, get, wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -34,7 +34,7 @@ class Example:
         """Return what the collector says of each Pod; nothing as long as it does not listen."""
         try:
             address = self.compose("port", "collector", "8080").strip()
-            found: dict[str, dict[str, Any]] = httpx.get(f"http://{address}/pods", trust_env=False).json()
+            found: dict[str, dict[str, Any]] = get(f"http://{address}/pods").json()
         except httpx.TransportError:
             return {}
         return found

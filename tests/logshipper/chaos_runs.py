@@ -68,6 +68,7 @@ class Chaos:
             "LOGSHIPPER_DELETE_DELIVERED": "true" if seed % 2 else "false",
             "LOGSHIPPER_LOG_LEVEL": "debug",
             "LOGSHIPPER_DRAIN_TIMEOUT": "500ms",
+            "LOGSHIPPER_REQUEST_TIMEOUT": "500ms",
         }
         self.environ = environ(folder, self.admin_port, **{**settings, **self.open_sinks(seed)})
         del self.environ["LOGSHIPPER_PATHS"]

@@ -23,16 +23,20 @@ from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.fingerprint import position_fingerprint
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.transform.pipeline import Pipeline
-from tests.support import get, wait_until
+from tests.support import free_port, get, wait_until
 
 FAST = {
     "LOGSHIPPER_SCAN_INTERVAL": "50ms",
     "LOGSHIPPER_BATCH_TIMEOUT": "20ms",
     "LOGSHIPPER_RETRY_MIN": "20ms",
     "LOGSHIPPER_RETRY_MAX": "100ms",
-    "LOGSHIPPER_REQUEST_TIMEOUT": "500ms",
+    "LOGSHIPPER_REQUEST_TIMEOUT": "1m",
 }
-"""Settings with short times, so that tests are fast."""
+"""Settings with short times, so that tests are fast. A request has a minute: a receiver without a CPU is not dead."""
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 512  # or the kernel drops a SYN while this thread waits for a CPU
 
 
 class Receiver:
@@ -66,7 +70,7 @@ class Receiver:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = _Server(("127.0.0.1", port or free_port()), Handler)
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # a killed client is no error here
         self.port: int = self._server.server_address[1]
@@ -194,7 +198,7 @@ def wait_for(receiver: Receiver, *messages: str) -> None:
 def not_ready(admin_port: int) -> str:
     """Return the text of `/readyz` while the program is not ready; "" if it is ready or has not started yet."""
     try:
-        response = httpx.get(f"http://127.0.0.1:{admin_port}/readyz", trust_env=False)
+        response = get(f"http://127.0.0.1:{admin_port}/readyz")
     except httpx.TransportError:
         return ""
     return "" if response.is_success else response.text

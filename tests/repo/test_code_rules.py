@@ -68,6 +68,25 @@ def test_a_property_test_asks_for_its_examples_so_that_make_test_fast_can_limit_
     assert own == [ROOT / "tests" / "support.py"]
 
 
+REQUESTS = frozenset({"get", "post", "put", "delete", "head", "request", "stream", "Client", "AsyncClient"})
+
+
+def test_a_request_of_a_test_has_its_own_time_out() -> None:
+    """The one of httpx is five seconds: on a busy machine a test would fail by chance. `tests.support.get` has one."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in tracked("tests/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value) == "httpx"
+        and node.func.attr in REQUESTS
+        and not {"timeout", None} & {keyword.arg for keyword in node.keywords}
+        and "MockTransport" not in ast.unparse(node)
+    ]
+    assert found == []
+
+
 LIGHT = re.compile(
     r"sidecars/(warcopier/.*|chassis/(isolation|runtime)/.*|.*/((setting|target)_types|declared_fields|(\w+_)?settings))\.py"
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support import Program, wait_until
+from tests.support import Program, get, wait_until
 from tests.warcopier.support import Copier, deployed, sha256, war
 
 ONE, TWO, THREE = war("version one"), war("version two"), war("version three")
@@ -25,7 +25,7 @@ class Watcher:
         self.port = port
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(self._url + path, trust_env=False)
+        return get(self._url + path)
 
     def wait_ready(self) -> None:
         self.program.wait_ready(self.port)

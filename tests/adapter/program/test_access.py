@@ -14,6 +14,7 @@ from tests.adapter.conftest import StartAdapter
 from tests.adapter.support import Adapter, App, page
 from tests.certificates import named_by_cn_only
 from tests.conftest import Start
+from tests.support import PATIENCE
 
 
 class Authority:
@@ -72,7 +73,7 @@ def test_an_app_whose_certificate_is_not_trusted_is_not_asked(
         response = running.get("/health")
 
         assert not app.seen
-        with httpx.Client(verify=theirs.client(), trust_env=False) as client:  # with the CA it works
+        with httpx.Client(verify=theirs.client(), trust_env=False, timeout=PATIENCE) as client:  # with the CA it works
             assert client.get(f"{app.url}/metrics", headers={"Connection": "close"}).is_success
     assert response.status_code == 503
     assert "its certificate is not trusted" in response.text
@@ -154,7 +155,7 @@ def test_files_that_cannot_be_used_are_bad_settings(start: Start, name: str, why
 
 
 def ask(running: Adapter, context: ssl.SSLContext) -> int:
-    with httpx.Client(verify=context, trust_env=False) as client:
+    with httpx.Client(verify=context, trust_env=False, timeout=PATIENCE) as client:
         return client.get(f"https://127.0.0.1:{running.port}/health").status_code
 
 

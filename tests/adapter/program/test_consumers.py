@@ -17,7 +17,7 @@ import pytest
 from tests.adapter.conftest import StartAdapter
 from tests.adapter.documents import SPRING
 from tests.adapter.support import JSON, RULES, App, page, respond
-from tests.support import ROOT, free_port, peer, wait_until
+from tests.support import PATIENCE, ROOT, free_port, get, peer, wait_until
 
 Begin = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -87,12 +87,12 @@ def test_haproxy_takes_a_server_out_and_back_as_the_agent_says(
 
         wait_until(lambda: told("UP"), "up")
         wait_until(lambda: haproxy_row(tmp_path)["agent_status"] == "L7OK", "an agent-check")
-        assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text == "hello"
+        assert get(f"http://127.0.0.1:{port}/").text == "hello"
 
         app.behaviours["/metrics"] = page(up=0)
         wait_until(lambda: told("DOWN"), "down")
         assert haproxy_row(tmp_path)["agent_status"] == "L7STS"
-        assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).status_code == 503
+        assert get(f"http://127.0.0.1:{port}/").status_code == 503
 
         app.behaviours["/metrics"] = page(depth=50)
         wait_until(lambda: told("UP"), "up again, with a warning")
@@ -122,7 +122,9 @@ def scraped_by_prometheus(begin: Begin, folder: Path, port: int) -> Callable[[st
 
     def value(query: str) -> str | None:
         try:
-            found = httpx.get(f"http://127.0.0.1:{web}/api/v1/query", params={"query": query}, trust_env=False)
+            found = httpx.get(
+                f"http://127.0.0.1:{web}/api/v1/query", params={"query": query}, trust_env=False, timeout=PATIENCE
+            )
         except httpx.TransportError:
             return None
         result = found.json().get("data", {}).get("result") if found.is_success else None

@@ -15,7 +15,7 @@ import pytest
 from tests.adapter.conftest import StartAdapter
 from tests.adapter.failures import DEADLINE, FAILURES
 from tests.adapter.support import METRICS, Adapter, App, Behaviour, Exchange, page, respond, send_raw
-from tests.support import free_port
+from tests.support import free_port, get
 
 
 def all_of(failing: dict[str, Behaviour]) -> str:
@@ -43,7 +43,7 @@ def test_whatever_the_app_does_a_prober_gets_503_and_the_reason(
             assert running.status()["routes"][path]["last_error"]["reason"] in response.text
         for reason, times in Counter(reason for _, reason, _ in FAILURES.values() if reason).items():
             assert running.metric("adapter_upstream_errors_total", app="default", reason=reason) == times, reason
-        assert httpx.get(f"http://127.0.0.1:{running.admin}/livez", trust_env=False).is_success
+        assert get(f"http://127.0.0.1:{running.admin}/livez").is_success
         assert running.program.stop() == 0
     assert "Traceback" not in running.program.stderr
 

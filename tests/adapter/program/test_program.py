@@ -12,13 +12,13 @@ import pytest
 from tests.adapter.conftest import StartAdapter
 from tests.adapter.support import METRICS, PROMPT, App, hang, hold_until, respond
 from tests.conftest import Start
-from tests.support import free_port, wait_until
+from tests.support import PATIENCE, free_port, get, wait_until
 
 
 def test_it_is_ready_without_the_app(adapter: StartAdapter) -> None:
     running = adapter(f"http://127.0.0.1:{free_port()}")
 
-    assert httpx.get(f"http://127.0.0.1:{running.admin}/readyz", trust_env=False).is_success
+    assert get(f"http://127.0.0.1:{running.admin}/readyz").is_success
     assert running.status()["routes"]["/health"]["last"] is None
 
 
@@ -108,6 +108,6 @@ def test_a_unix_socket_can_be_listened_on(start: Start, tmp_path: object) -> Non
     with App({"/metrics": respond(METRICS)}) as app:
         program = start("adapter", ADAPTER_LISTEN=f"unix:{path}", ADAPTER_TARGET=app.url, ADAPTER_ADMIN_LISTEN="off")
         program.wait_logged("listening")
-        with httpx.Client(transport=httpx.HTTPTransport(uds=path), trust_env=False) as client:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=path), trust_env=False, timeout=PATIENCE) as client:
             assert client.get("http://adapter/health").content == METRICS
         assert program.stop() == 0

@@ -33,7 +33,7 @@ def test_a_request_is_told_with_its_endpoint_its_tries_and_its_times_and_no_secr
         ambassador = Ambassador(start, f"http://127.0.0.1:{nobody},{backend.url}", ACCESS_LOG="all")
         while ambassador.metric("ambassador_upstream_retries_total") == 0:
             assert ambassador.ask(SECRET)[0] == 200
-        line = next(line for line in lines(ambassador, 1) if line["failed"])
+        line = wait_until(lambda: next((line for line in lines(ambassador, 1) if line["failed"]), None), "its line")
     assert (line["msg"], line["method"], line["path"]) == ("request", "GET", "/orders/7")
     assert line["protocol"] == "HTTP/1.1"
     assert (line["status"], line["whole"], line["tries"]) == (200, True, 2)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs
 
-import httpx
 import pytest
 import trustme
 
@@ -19,7 +18,7 @@ from tests.ambassador.token_services import token_services
 from tests.conftest import Start
 from tests.logshipper import s3_servers
 from tests.logshipper.receivers import object_store
-from tests.support import free_port
+from tests.support import free_port, get
 
 KEYS = {"AUTH": "aws", "AUTH_USERNAME": ACCESS, "AUTH_PASSWORD": SECRET, "AUTH_AWS_REGION": "eu-central-1"}
 
@@ -257,7 +256,7 @@ def test_the_role_of_a_service_account_is_assumed_at_sts_by_the_confined_program
             AWS_ENDPOINT_URL_STS=f"http://127.0.0.1:{sts.port}",
         )
         program.wait_ready(admin)
-        assert httpx.get(f"http://127.0.0.1:{port}/prod", trust_env=False).status_code == 200
+        assert get(f"http://127.0.0.1:{port}/prod").status_code == 200
         assert [seen.problem for seen in verifier.seen] == [""]
         ((_, _, _, form),) = sts.asked
         assert parse_qs(form.decode())["WebIdentityToken"] == ["the.pods.token"]

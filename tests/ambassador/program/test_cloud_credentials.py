@@ -15,7 +15,7 @@ from tests.ambassador.token_services import serving
 from tests.conftest import Start
 from tests.support import wait_until
 
-LIFE = 4.0  # seconds of a credential
+LIFE = 6.0  # seconds of a credential
 
 AZURE = {"AMBASSADOR_AUTH": "azure", "AMBASSADOR_AUTH_OAUTH_SCOPE": "https://storage.azure.com/.default"}
 AWS = {

@@ -199,7 +199,7 @@ def test_a_proxy_that_refuses_or_misbehaves_is_named_with_the_cause_and_costs_no
             ONE_UPSTREAM=f"http://{NAME}:8080",
             ONE_LISTEN=f"127.0.0.1:{alone}",
             PROXY=f"http://127.0.0.1:{proxy.port}",
-            CONNECT_TIMEOUT="500ms",
+            CONNECT_TIMEOUT="2s",
             RETRIES="0",
             # Loopback is never behind a proxy.
             BOTH_UPSTREAM=f"http://{NAME}:8080,http://127.0.0.1:{backend.port}",

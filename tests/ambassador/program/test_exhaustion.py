@@ -17,7 +17,7 @@ import pytest
 from tests.ambassador.limited import SERVERS
 from tests.ambassador.support import GET, Ambassador, Backend, Peer, answering, backends
 from tests.conftest import Start
-from tests.support import Program, wait_until
+from tests.support import PATIENCE, Program, get, wait_until
 
 LIMITED = "tests.ambassador.limited"
 HOLD = b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -62,7 +62,9 @@ class Inside:
             return peer.response()
 
     def _get(self, path: str) -> httpx.Response:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.admin)), trust_env=False) as client:
+        with httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(self.admin)), trust_env=False, timeout=PATIENCE
+        ) as client:
             return client.get(f"http://a{path}")
 
     def endpoints(self) -> list[dict[str, Any]]:
@@ -146,7 +148,7 @@ def holding(peer: Peer) -> None:
 
 
 def alive(ambassador: Ambassador) -> bool:
-    return httpx.get(f"http://127.0.0.1:{ambassador.admin}/livez", trust_env=False).status_code == 200
+    return get(f"http://127.0.0.1:{ambassador.admin}/livez").status_code == 200
 
 
 def use_up(ambassador: Ambassador, peers: list[Peer], files: int) -> None:
@@ -199,7 +201,7 @@ def test_with_a_high_hard_limit_a_low_soft_one_limits_nothing(start: Start) -> N
 def test_a_worker_that_cannot_be_started_is_tried_again(start: Start) -> None:
     with backends(answering()) as (backend,):
         ambassador = Ambassador(start, backend.url, WORKERS="2")
-        page = httpx.get(f"http://127.0.0.1:{ambassador.admin}/status", trust_env=False).json()
+        page = get(f"http://127.0.0.1:{ambassador.admin}/status").json()
         parent = ambassador.program.process.pid
         before = resource.prlimit(parent, resource.RLIMIT_NOFILE)
         resource.prlimit(parent, resource.RLIMIT_NOFILE, (3, before[1]))

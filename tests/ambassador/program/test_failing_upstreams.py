@@ -32,8 +32,14 @@ POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
 def test_load_is_spread_over_all_replicas(start: Start) -> None:
     with backends(*[answering(body) for body in (b"a", b"b", b"c")]) as running:
         ambassador = Ambassador(start, joined(running))
-        bodies = [ambassador.ask()[2] for _ in range(60)]
-    assert all(bodies.count(body) >= 5 for body in (b"a", b"b", b"c"))
+        bodies: list[bytes] = []
+
+        def all_have_some() -> bool:
+            """Ask once more: one that was late on a busy machine is avoided for some time."""
+            bodies.append(ambassador.ask()[2])
+            return all(bodies.count(body) >= 5 for body in (b"a", b"b", b"c"))
+
+        wait_until(all_have_some, "five responses of each")
 
 
 def test_a_replica_that_is_killed_under_load_is_not_noticed(start: Start) -> None:
@@ -61,7 +67,7 @@ def test_a_replica_that_resets_everything_is_not_noticed(start: Start) -> None:
 
 def test_a_replica_that_hangs_costs_time_but_no_request(start: Start) -> None:
     with backends(answering(), hanging, answering()) as running:
-        ambassador = Ambassador(start, joined(running), TRY_TIMEOUT="300ms")
+        ambassador = Ambassador(start, joined(running), TRY_TIMEOUT="1s")
         assert load(ambassador, clients=8, until=lambda count: count > 2000) == []
         assert ambassador.metric("ambassador_upstream_retries_total") >= 1
         assert running[1].connections < 20
@@ -205,7 +211,7 @@ def responded(ambassador: Ambassador) -> tuple[int, bytes, bytes] | None:
 
 def test_a_try_that_takes_too_long_is_given_up_for_another_one(start: Start) -> None:
     with backends(hanging, answering()) as running:
-        ambassador = Ambassador(start, joined(running), TRY_TIMEOUT="100ms", TIMEOUT="60s")
+        ambassador = Ambassador(start, joined(running), TRY_TIMEOUT="500ms", TIMEOUT="60s")
         assert {ambassador.ask()[0] for _ in range(10)} == {200}
         assert ambassador.metric("ambassador_upstream_retries_total") >= 1
 

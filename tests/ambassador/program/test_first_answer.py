@@ -6,13 +6,12 @@ import contextlib
 import socket
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.ambassador.nameserver import name_server
 from tests.ambassador.support import GET, Peer, answering, backends
 from tests.conftest import Start
-from tests.support import PATIENCE, free_port, wait_until
+from tests.support import PATIENCE, free_port, get, wait_until
 
 
 @pytest.mark.parametrize("scheme", ["http", "tcp"])
@@ -37,7 +36,7 @@ def test_whoever_leaves_before_the_first_answer_makes_room_for_the_next_one(
         program.wait_logged("listening")
 
         def connections() -> int:
-            shown = httpx.get(f"http://127.0.0.1:{admin}/status", trust_env=False).json()["upstreams"]["default"]
+            shown = get(f"http://127.0.0.1:{admin}/status").json()["upstreams"]["default"]
             found: int = shown["connections"]
             return found
 
@@ -81,7 +80,7 @@ def test_who_comes_before_the_first_answer_waits_for_it(
             app.send(GET)
 
             def waits() -> bool:
-                upstream = httpx.get(f"http://127.0.0.1:{admin}/status", trust_env=False).json()["upstreams"]["default"]
+                upstream = get(f"http://127.0.0.1:{admin}/status").json()["upstreams"]["default"]
                 begun: int = upstream["requests_under_way"] if scheme == "http" else upstream["connections"]
                 return begun == 1
 

@@ -120,6 +120,7 @@ def test_mirror_requests(start: Start) -> None:
                 start, ORDERS_UPSTREAM=old.url, SHADOW_UPSTREAM=new.url, SHADOW_LISTEN=f"127.0.0.1:{free_port()}"
             )
         )
+        wait_until(lambda: len(copies) >= 10, "the copies")
     assert [b"\r\nX-Shadow: orders\r\n" in head for head in copies] == [True] * 10
 
 

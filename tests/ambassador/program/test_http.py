@@ -10,7 +10,7 @@ import pytest
 from tests.ambassador.malformed import BODIES, REQUESTS, RESPONSES
 from tests.ambassador.support import GET, Ambassador, Backend, Peer, answering, backends, saying
 from tests.conftest import Start
-from tests.support import Program
+from tests.support import PATIENCE, Program
 
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
 
@@ -230,7 +230,7 @@ def test_an_http_library_is_happy_with_it(start: Start) -> None:
 
     with backends(echo) as (backend,):
         ambassador = Ambassador(start, backend.url)
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
             for _ in range(3):
                 response = client.put(ambassador.url, content=b"x" * 5000)
                 assert response.status_code == 201

@@ -70,7 +70,7 @@ def test_events_arrive_one_by_one_as_they_are_sent(start: Start) -> None:
             told.acquire(timeout=30)
         peer.send(b"0\r\n\r\n")
 
-    with backends(events) as (backend,), Ambassador(start, backend.url, TIMEOUT="100ms").connect() as peer:
+    with backends(events) as (backend,), Ambassador(start, backend.url).connect() as peer:
         peer.send(GET)
         assert b"Content-Type: text/event-stream\r\n" in peer.head()
         for number in range(5):
@@ -83,10 +83,10 @@ def test_a_stream_of_no_announced_length_may_be_silent_for_longer_than_the_timeo
     def slowly(peer: Peer) -> None:
         peer.head()
         peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
-        threading.Event().wait(1.0)  # there is no event to wait for: the silence is tested
+        threading.Event().wait(1.5)  # there is no event to wait for: the silence is tested
         peer.send(b"1\r\nb\r\n0\r\n\r\n")
 
-    with backends(slowly) as (backend,), Ambassador(start, backend.url, TIMEOUT="200ms").connect() as peer:
+    with backends(slowly) as (backend,), Ambassador(start, backend.url, TIMEOUT="1s").connect() as peer:
         peer.send(GET)
         assert peer.response()[2] == b"ab"
 

@@ -18,7 +18,7 @@ from tests.ambassador.api_server import ApiServer, credentials, endpoint, endpoi
 from tests.ambassador.nameserver import NameServer, name_server
 from tests.ambassador.support import GET, Ambassador, Backend, Peer, answering
 from tests.conftest import Start
-from tests.support import free_port, wait_until
+from tests.support import free_port, get, wait_until
 
 SERVICE = "orders.shop.svc.cluster.local"
 
@@ -71,7 +71,7 @@ def ambassador(start: Start, api: ApiServer, zone: NameServer, tmp_path: Path) -
 
 
 def target(ambassador: Ambassador) -> dict[str, Any]:
-    page = httpx.get(f"http://127.0.0.1:{ambassador.admin}/status", trust_env=False).json()
+    page = get(f"http://127.0.0.1:{ambassador.admin}/status").json()
     found: dict[str, Any] = page["upstreams"]["default"]["targets"][0]
     return found
 
@@ -191,7 +191,7 @@ def test_the_api_may_be_killed_and_come_back_and_the_endpoints_of_the_zone_stay_
     assert numbers(made) == {b"2"}
     assert made.metric("ambassador_upstream_kubernetes_away") == 1
     assert made.metric("ambassador_upstream_kubernetes_failures_total") > 0
-    assert httpx.get(f"http://127.0.0.1:{made.admin}/readyz", trust_env=False).is_success
+    assert get(f"http://127.0.0.1:{made.admin}/readyz").is_success
     assert made.program.wait_logged("EndpointSlices cannot be followed")
     api.put(endpoint_slice("orders-a", [endpoint("127.0.0.3")], port))
     api.compact()
@@ -274,7 +274,7 @@ def test_it_is_ready_when_a_pod_is_and_says_what_it_waits_for(
 
     def says(words: str) -> bool:
         try:
-            return words in httpx.get(f"http://127.0.0.1:{admin}/readyz", trust_env=False).text
+            return words in get(f"http://127.0.0.1:{admin}/readyz").text
         except httpx.TransportError:
             return False
 

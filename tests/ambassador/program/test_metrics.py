@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.ambassador.support import Ambassador, answering, backends, joined, with_status
 from tests.conftest import Start
-from tests.support import wait_until
+from tests.support import get, wait_until
 
 
 def test_every_endpoint_has_its_latencies_pool_and_health(start: Start) -> None:
@@ -49,7 +48,7 @@ def test_the_metrics_are_well_formed_and_an_address_that_stands_twice_is_one_end
         for _ in range(6):
             assert ambassador.ask()[0] == 200
         assert ambassador.metric("ambassador_endpoint_requests_total", endpoint=address) <= 6
-        text = httpx.get(f"http://127.0.0.1:{ambassador.admin}/metrics", trust_env=False).text
+        text = get(f"http://127.0.0.1:{ambassador.admin}/metrics").text
         seen = [
             (sample.name, *sorted(sample.labels.items()))
             for family in text_string_to_metric_families(text)

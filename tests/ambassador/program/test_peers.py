@@ -18,7 +18,7 @@ import pytest
 
 from tests.ambassador.support import Ambassador, load
 from tests.conftest import Start
-from tests.support import peer, serving, wait_until
+from tests.support import PATIENCE, peer, serving, wait_until
 
 FILE = random.Random(7).randbytes(5_000_000)
 
@@ -70,7 +70,7 @@ def haproxy(tmp_path: Path) -> Iterator[Server]:
 
 def test_what_nginx_serves_arrives_unchanged_however_it_is_asked_for(start: Start, nginx: Server) -> None:
     ambassador = Ambassador(start, nginx()[0])
-    with httpx.Client(base_url=ambassador.url, trust_env=False) as app:
+    with httpx.Client(base_url=ambassador.url, trust_env=False, timeout=PATIENCE) as app:
         whole = app.get("/file")
         assert hashlib.sha256(whole.content).digest() == hashlib.sha256(FILE).digest()
         zipped = app.get("/chunked", headers={"Accept-Encoding": "gzip"})

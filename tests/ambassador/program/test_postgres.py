@@ -118,7 +118,7 @@ def test_a_server_without_tls_gets_nothing_but_the_question(start: Start) -> Non
 
 def test_a_silent_server_costs_the_connect_timeout_and_no_descriptor(start: Start) -> None:
     with backends(silent) as (backend,):
-        ambassador = Ambassador(start, f"tls+postgres://127.0.0.1:{backend.port}", CONNECT_TIMEOUT="300ms", RETRIES="0")
+        ambassador = Ambassador(start, f"tls+postgres://127.0.0.1:{backend.port}", CONNECT_TIMEOUT="1s", RETRIES="0")
         with ambassador.holding_no_more(attempts=6):
             with ambassador.connect() as peer:
                 peer.send(startup())
@@ -140,7 +140,7 @@ WRONG_BEGINNINGS = {
 
 def test_an_app_that_does_not_begin_as_it_should_reaches_no_server(start: Start) -> None:
     with backends(silent) as (backend,):
-        ambassador = Ambassador(start, f"tls+postgres://127.0.0.1:{backend.port}", IDLE_TIMEOUT="300ms")
+        ambassador = Ambassador(start, f"tls+postgres://127.0.0.1:{backend.port}", IDLE_TIMEOUT="1s")
         for beginning in WRONG_BEGINNINGS.values():
             with ambassador.connect() as peer, contextlib.suppress(ConnectionResetError):
                 for request in (GSS_REQUEST, SSL_REQUEST) if beginning == GSS_REQUEST else ():

@@ -15,12 +15,12 @@ import pytest
 from tests.ambassador.loads import sigterm_under_load
 from tests.ambassador.support import GET, Ambassador, Peer, answering, backends, hanging, joined
 from tests.conftest import Start
-from tests.support import free_port, wait_until
+from tests.support import PATIENCE, free_port, get, wait_until
 
 
 def test_a_client_that_stalls_in_a_head_or_a_body_is_answered_408(start: Start) -> None:
     with backends(hanging) as (backend,):
-        ambassador = Ambassador(start, backend.url, IDLE_TIMEOUT="300ms")
+        ambassador = Ambassador(start, backend.url, IDLE_TIMEOUT="1s")
         for beginning in (GET[:20], b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"):
             with ambassador.connect() as peer:
                 peer.send(beginning)
@@ -68,8 +68,8 @@ def test_several_upstreams_each_have_their_address(start: Start) -> None:
         )
         program.wait_ready(ports["admin"])
         for name in ("orders", "stock"):
-            assert httpx.get(f"http://127.0.0.1:{ports[name]}/", trust_env=False).text == name
-        page = httpx.get(f"http://127.0.0.1:{ports['admin']}/status", trust_env=False).json()
+            assert get(f"http://127.0.0.1:{ports[name]}/").text == name
+        page = get(f"http://127.0.0.1:{ports['admin']}/status").json()
     target = page["upstreams"]["orders"]["targets"][0]
     assert target["target"] == f"http://localhost:{orders.port}"
     assert target["dns_age_seconds"] >= 0
@@ -86,7 +86,7 @@ def test_the_app_may_reach_it_through_a_unix_socket(start: Start, tmp_path: Path
             AMBASSADOR_UPSTREAM=backend.url,
         )
         program.wait_ready(admin)
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=PATIENCE) as client:
             assert [client.get("http://orders/").text for _ in range(3)] == ["ok"] * 3
         assert program.stop() == 0
 
@@ -100,10 +100,10 @@ def test_it_is_not_ready_and_says_why_while_a_name_has_no_address(start: Start) 
         AMBASSADOR_UPSTREAM="http://nowhere.invalid",
     )
     program.wait_logged("a name cannot be looked up")
-    ready = httpx.get(f"http://127.0.0.1:{admin}/readyz", trust_env=False)
+    ready = get(f"http://127.0.0.1:{admin}/readyz")
     assert ready.status_code == 503
     assert "upstream default: it has no address yet: nowhere.invalid: " in ready.text
-    response = httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+    response = get(f"http://127.0.0.1:{port}/")
     assert response.status_code == 503
     assert "error=dns_error" in response.headers["proxy-status"]
 
@@ -117,7 +117,7 @@ def test_an_idle_ambassador_stops_at_once(start: Start) -> None:
         with ambassador.connect() as peer:
             peer.send(GET)
             peer.response()
-            assert ambassador.program.stop(patience=10) == 0
+            assert ambassador.program.stop(patience=30) == 0
             assert peer.rest() == b""
 
 
@@ -157,7 +157,7 @@ def test_sigterm_under_load_fails_no_request(start: Start) -> None:
 
 def test_a_plain_container_serves_the_next_connection_of_an_app_that_is_stopped_with_it(start: Start) -> None:
     with backends(answering()) as (backend,):
-        ambassador = Ambassador(start, backend.url, DRAIN_QUIET="2s")
+        ambassador = Ambassador(start, backend.url, DRAIN_QUIET="3s")
         ambassador.program.signal(signal.SIGTERM)
         ambassador.program.wait_logged("draining")
         threading.Event().wait(0.7)  # longer than an ambassador waits without this setting
@@ -208,7 +208,7 @@ def endless(peer: Peer) -> None:
 
 def test_an_app_that_never_reads_its_answer_is_let_go(start: Start) -> None:
     with backends(endless) as (backend,):
-        ambassador = Ambassador(start, backend.url, IDLE_TIMEOUT="300ms")
+        ambassador = Ambassador(start, backend.url, IDLE_TIMEOUT="1s")
         with ambassador.connect() as peer:
             peer.send(GET)
             wait_until(lambda: ambassador.metric("ambassador_requests_total", code="499") == 1, "the app was let go")

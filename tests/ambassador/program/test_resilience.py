@@ -62,7 +62,7 @@ def test_a_status_that_is_not_named_is_passed_on(start: Start) -> None:
 
 def test_a_hanging_replica_costs_a_try_timeout(start: Start) -> None:
     with backends(hanging, answering()) as running:
-        ambassador = Ambassador(start, joined(running), BALANCE="round_robin", TRY_TIMEOUT="100ms")
+        ambassador = Ambassador(start, joined(running), BALANCE="round_robin", TRY_TIMEOUT="500ms")
         assert load(ambassador, clients=4, until=lambda count: count > 300) == []
 
 
@@ -157,7 +157,7 @@ def test_weights_share_the_load(start: Start) -> None:
 def test_a_slow_replica_gets_less_to_do(start: Start) -> None:
     def slow(peer: Peer) -> None:
         while peer.head():
-            time.sleep(0.05)
+            time.sleep(0.25)
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow")
 
     with backends(answering(), slow, answering()) as running:

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.ambassador.http2 import raw
@@ -18,6 +17,7 @@ from tests.ambassador.http2.raw_server import serving as serving_calls
 from tests.ambassador.support import Ambassador, Peer, answering, backends
 from tests.conftest import Start
 from tests.support import free_port, peer, serving, wait_until
+from tests.support import get as get_page
 
 COMMON = ("time", "level", "msg", "logger")  # members of each log line
 NGINX = """
@@ -75,7 +75,7 @@ def get(target: bytes, *more: bytes) -> bytes:
 
 
 def status(ambassador: Ambassador) -> Any:
-    return httpx.get(f"http://127.0.0.1:{ambassador.admin}/status", trust_env=False).json()
+    return get_page(f"http://127.0.0.1:{ambassador.admin}/status").json()
 
 
 def test_each_request_of_a_kept_connection_goes_to_its_own_upstream(ambassador: Ambassador) -> None:

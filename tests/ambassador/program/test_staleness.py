@@ -19,7 +19,7 @@ import pytest
 from tests.ambassador.nameserver import NameServer, name_server
 from tests.ambassador.support import Ambassador, Backend, Handler, Peer, answering
 from tests.conftest import Start
-from tests.support import free_port, wait_until
+from tests.support import free_port, get, wait_until
 
 NAME = "orders.example"
 
@@ -51,7 +51,7 @@ def ambassador(start: Start, zone: NameServer, tmp_path: Path) -> Callable[..., 
 
 
 def target(ambassador: Ambassador) -> dict[str, Any]:
-    page = httpx.get(f"http://127.0.0.1:{ambassador.admin}/status", trust_env=False).json()
+    page = get(f"http://127.0.0.1:{ambassador.admin}/status").json()
     found: dict[str, Any] = page["upstreams"]["default"]["targets"][0]
     return found
 
@@ -111,7 +111,7 @@ def test_whatever_dns_does_the_last_good_addresses_hold(
             assert made.ask()[0] == 200
             assert addresses(made) == ["127.0.0.2"]
         assert made.metric("ambassador_upstream_dns_age_seconds") > 0
-        assert httpx.get(f"http://127.0.0.1:{made.admin}/readyz", trust_env=False).is_success
+        assert get(f"http://127.0.0.1:{made.admin}/readyz").is_success
 
 
 def test_it_is_ready_when_every_upstream_has_an_address(start: Start, zone: NameServer, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_it_is_ready_when_every_upstream_has_an_address(start: Start, zone: Name
 
         def readiness() -> str:
             with contextlib.suppress(httpx.TransportError):
-                return httpx.get(f"http://127.0.0.1:{admin}/readyz", trust_env=False).text
+                return get(f"http://127.0.0.1:{admin}/readyz").text
             return ""
 
         wait_until(lambda: "NXDOMAIN" in readiness(), "a look-up that fails")
@@ -178,7 +178,7 @@ def test_a_tunnel_to_an_address_that_is_gone_ends_after_the_drain_timeout(
 
     with replicas(echo, answering()) as (old, _):
         zone.set_records(NAME, "127.0.0.2", ttl=1)
-        made = ambassador(f"tcp://{NAME}:{old.port}", DRAIN_TIMEOUT="1s")
+        made = ambassador(f"tcp://{NAME}:{old.port}", DRAIN_TIMEOUT="3s")
         with made.connect() as app:
             app.send(b"hello")
             assert app.exactly(5) == b"hello"

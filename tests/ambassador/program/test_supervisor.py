@@ -18,11 +18,11 @@ from sidecars.chassis.accept.listen import _has_ipv6
 from tests.ambassador.loads import sigterm_under_load
 from tests.ambassador.support import GET, Ambassador, Peer, answering, backends
 from tests.conftest import Start
-from tests.support import PATIENCE, free_port, wait_until
+from tests.support import PATIENCE, free_port, get, wait_until
 
 
 def status(ambassador: Ambassador) -> dict[str, Any]:
-    page: dict[str, Any] = httpx.get(f"http://127.0.0.1:{ambassador.admin}/status", trust_env=False).json()
+    page: dict[str, Any] = get(f"http://127.0.0.1:{ambassador.admin}/status").json()
     return page
 
 
@@ -31,7 +31,7 @@ def pids(ambassador: Ambassador) -> list[int]:
 
 
 def is_ready(ambassador: Ambassador) -> bool:
-    return httpx.get(f"http://127.0.0.1:{ambassador.admin}/readyz", trust_env=False).is_success
+    return get(f"http://127.0.0.1:{ambassador.admin}/readyz").is_success
 
 
 def is_alive(pid: int) -> bool:
@@ -106,13 +106,11 @@ def test_a_worker_that_hangs_makes_the_ambassador_not_alive(start: Start) -> Non
         os.kill(pid, signal.SIGSTOP)
         try:
             url = f"http://127.0.0.1:{ambassador.admin}/livez"
-            response = wait_until(
-                lambda: next((a for a in [httpx.get(url, trust_env=False)] if a.is_error), None), "503"
-            )
+            response = wait_until(lambda: next((a for a in [get(url)] if a.is_error), None), "503")
             assert "worker 1: no beat" in response.text
         finally:
             os.kill(pid, signal.SIGCONT)
-        wait_until(lambda: httpx.get(url, trust_env=False).is_success, "alive again")
+        wait_until(lambda: get(url).is_success, "alive again")
 
 
 def test_sigterm_drains_every_worker_under_load(start: Start) -> None:
@@ -162,7 +160,7 @@ def test_workers_share_a_unix_socket_evenly(start: Start, tmp_path: Path) -> Non
         url = f"http://127.0.0.1:{admin}/status"
 
         def shares() -> list[int]:
-            workers = httpx.get(url, trust_env=False).json()["workers"]
+            workers = get(url).json()["workers"]
             return [worker["upstreams"]["default"]["connections"] for worker in workers]
 
         def both_accept() -> bool:
@@ -175,7 +173,7 @@ def test_workers_share_a_unix_socket_evenly(start: Start, tmp_path: Path) -> Non
             return all(shares())
 
         wait_until(both_accept, "a connection at each worker")
-        os.kill(httpx.get(url, trust_env=False).json()["workers"][0]["pid"], signal.SIGKILL)
+        os.kill(get(url).json()["workers"][0]["pid"], signal.SIGKILL)
         program.wait_logged("a worker has ended; it is started again")
         program.wait_ready(admin)
         assert program.stop() == 0

@@ -9,6 +9,7 @@ import pytest
 
 from tests.ambassador.support import GET, Ambassador, Peer, backends, joined
 from tests.conftest import Start
+from tests.support import wait_until
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
 UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\nabc"
@@ -22,12 +23,13 @@ def test_a_slow_get_is_asked_once_and_answered_504(start: Start) -> None:
             heads.append(head)
 
     with backends(slow) as (backend,):
-        ambassador = Ambassador(start, backend.url, TIMEOUT="300ms")
+        ambassador = Ambassador(start, backend.url, TIMEOUT="1s")
         status, head, body = ambassador.ask()
         assert status == 504
         assert b"error=http_response_timeout" in head
         assert body.count(b"attempt ") == 1
         assert ambassador.metric("ambassador_upstream_retries_total") == 0
+        wait_until(lambda: heads, "the request upstream")
     assert len(heads) == 1
 
 
@@ -39,8 +41,9 @@ def test_a_try_timeout_asks_each_endpoint_once(start: Start) -> None:
             heads.append(head)
 
     with backends(slow, slow) as running:
-        ambassador = Ambassador(start, joined(running), TRY_TIMEOUT="100ms", TIMEOUT="3s", RETRIES="5")
+        ambassador = Ambassador(start, joined(running), TRY_TIMEOUT="500ms", TIMEOUT="10s", RETRIES="5")
         assert ambassador.ask()[0] == 504
+        wait_until(lambda: len(heads) >= 2, "a request at each endpoint")
     assert len(heads) == 2
 
 

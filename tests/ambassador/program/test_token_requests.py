@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.ambassador.support import Ambassador, Backend, Peer
 from tests.ambassador.token_services import CLIENT, CLIENT_SECRET, TokenServices, token_services
 from tests.conftest import Start
-from tests.support import free_port, wait_until
+from tests.support import PATIENCE, free_port, get, wait_until
 
 
 class Api:
@@ -91,7 +91,7 @@ def test_a_token_of_client_credentials_takes_the_place_of_the_apps_own(
     form = services.clients.forms[0]
     assert (form["audience"], form["resource"]) == ("https://orders", "a b")
     assert set(form["scope"].split()) == {"orders.read", "orders.write"}
-    shown = ambassador.program.stderr + httpx.get(f"http://127.0.0.1:{ambassador.admin}/status?every").text
+    shown = ambassador.program.stderr + get(f"http://127.0.0.1:{ambassador.admin}/status?every").text
     assert not [secret for secret in (CLIENT_SECRET, services.clients.tokens[0]) if secret in shown]
 
 
@@ -117,7 +117,7 @@ def test_a_client_proves_who_it_is_with_its_private_key(
     )
     assert ambassador.ask()[0] == 200
     assert (services.clients.ways, token_of(api.seen[0])) == (["key"], services.clients.tokens[0])
-    shown = ambassador.program.stderr + httpx.get(f"http://127.0.0.1:{ambassador.admin}/status?every").text
+    shown = ambassador.program.stderr + get(f"http://127.0.0.1:{ambassador.admin}/status?every").text
     assert services.clients.forms[0]["client_assertion"] not in shown
     assert not [line for line in pem.decode().splitlines()[1:-1] if line in shown]
 
@@ -135,6 +135,7 @@ def test_a_token_endpoint_is_not_asked_again_and_again_whatever_life_it_gives(
         **{f"AMBASSADOR_{name}": value for name, value in oauth2(services).items()},
         AMBASSADOR_UPSTREAM=backend.url,
         AMBASSADOR_LISTEN=f"127.0.0.1:{port}",
+        AMBASSADOR_ADMIN_LISTEN="off",
     )
     wait_until(lambda: services.asked, "the first fetch")
     if life:
@@ -148,7 +149,7 @@ def test_a_token_endpoint_is_not_asked_again_and_again_whatever_life_it_gives(
 
 def _text(port: int) -> str:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text
+        return get(f"http://127.0.0.1:{port}/").text
     except httpx.TransportError:
         return ""
 
@@ -199,7 +200,7 @@ def test_requests_wait_for_the_first_token_and_get_the_reason_if_none_comes(
 
     def answer() -> httpx.Response | None:
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+            return get(f"http://127.0.0.1:{port}/")
         except httpx.TransportError:
             return None
 
@@ -209,7 +210,7 @@ def test_requests_wait_for_the_first_token_and_get_the_reason_if_none_comes(
     assert found.status_code == 503
     assert "AMBASSADOR_AUTH_OAUTH_TOKEN_URL gives no token: it answered with 401: invalid_client" in found.text
     assert not api.seen
-    ready = httpx.get(f"http://127.0.0.1:{admin}/readyz", trust_env=False)
+    ready = get(f"http://127.0.0.1:{admin}/readyz")
     assert ready.status_code == 503
     assert "identity of default: it has no credentials" in ready.text
     services.answer = None
@@ -239,9 +240,10 @@ def test_a_poisoned_token_endpoint_gets_no_secret_elsewhere_and_no_byte_into_a_r
             **{f"AMBASSADOR_{name}": value for name, value in oauth2(services).items()},
             AMBASSADOR_UPSTREAM=backend.url,
             AMBASSADOR_LISTEN=f"127.0.0.1:{port}",
+            AMBASSADOR_ADMIN_LISTEN="off",
         )
         wait_until(lambda: "upstream-credentials-missing" in program.stderr, "the warning")
-        assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).status_code == 503
+        assert get(f"http://127.0.0.1:{port}/").status_code == 503
         assert not api.seen
         assert not other.connections
     finally:
@@ -284,7 +286,7 @@ def test_google_and_azure_tokens_come_from_the_metadata_servers(
     program = start("ambassador", **environ, AMBASSADOR_ADMIN_LISTEN=f"127.0.0.1:{ports[3]}")
     program.wait_ready(ports[3])
     for port in ports[:3]:
-        assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).status_code == 200
+        assert get(f"http://127.0.0.1:{port}/").status_code == 200
     store, run, blob = (token_of(head) for head in api.seen)
     assert store.startswith("google-token-")
     assert blob.startswith("azure-token-")
@@ -300,7 +302,7 @@ def test_an_app_that_speaks_http2_gets_a_token_in_its_requests_too(
     start: Start, services: TokenServices, api: Api, backend: Backend
 ) -> None:
     ambassador = Ambassador(start, backend.url, **oauth2(services))
-    with httpx.Client(http1=False, http2=True, trust_env=False) as client:
+    with httpx.Client(http1=False, http2=True, trust_env=False, timeout=PATIENCE) as client:
         found = client.get(f"{ambassador.url}/", headers={"Authorization": "Basic YTpi"})
     assert found.status_code == 200
     assert token_of(api.seen[0]) == services.clients.tokens[0]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import httpx
-
 from tests.conftest import Start
 from tests.logshipper.support import Receiver, append, environ, lines_of, metric, status, wait_for
-from tests.support import free_port, wait_until
+from tests.support import free_port, get, wait_until
 
 PENDING = 'logshipper_pending_bytes{sink="default"}'
 
@@ -71,7 +69,7 @@ def test_a_sink_that_is_down_loses_nothing_and_delays_no_other(
     wait_for(receiver, "1", "2")
     wait_until(lambda: metric(port, 'logshipper_oldest_unacked_seconds{sink="down"}') > 0, "its age is told")
     assert status(port)["sinks"]["down"]["trouble"]
-    assert httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).is_success, "a sink's outage is not the Pod's"
+    assert get(f"http://127.0.0.1:{port}/readyz").is_success, "a sink's outage is not the Pod's"
     late = Receiver(dead)
     try:
         wait_for(late, "1", "2")

@@ -122,7 +122,7 @@ def test_every_line_is_in_the_stream_exactly_once_after_kill_nine(tmp_path: Path
         append(log, "".join(f"after {number}\n" for number in range(500)))
         second = start("logshipper", **settings)
         second.wait_ready(admin)
-        wait_until(lambda: metric(admin, 'logshipper_pending_bytes{sink="default"}') == 0, "all of it", patience=30)
+        wait_until(lambda: metric(admin, 'logshipper_pending_bytes{sink="default"}') == 0, "all of it")
         assert second.stop() == 0
         with closing(client):
             texts = [record["message"] for record in client.messages("LOGS")]

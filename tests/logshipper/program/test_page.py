@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from sidecars.logshipper.picture import PICTURE
 from tests.conftest import Start
@@ -29,11 +30,15 @@ def test_the_page_shows_why_a_sink_does_not_move_and_the_sum_of_the_other(
     log.rename(log.with_suffix(".1"))
     append(log, "two\n")
     wait_for(receiver, "one", "two")
-    wait_until(lambda: status(port)["sinks"]["down"]["failures"] > 1, "the sink that is down has failed")
 
-    found = status(port)
+    def backing_off() -> dict[str, Any] | None:
+        """Return the document while no attempt is under way."""
+        found = status(port)
+        down = found["sinks"]["down"]
+        return found if down["failures"] > 1 and down["state"] == "backing off" else None
+
+    found = wait_until(backing_off, "the sink that is down has failed")
     down = found["sinks"]["down"]
-    assert down["state"] == "backing off"
     assert down["why"].startswith(down["trouble"])
     assert "times in a row; " in down["why"]
     assert found["sums"][1] == "up: read 14 B = delivered 8 B + dropped 6 B (filtered 6 B) + pending 0"

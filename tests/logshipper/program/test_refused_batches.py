@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Start
 from tests.logshipper.receivers.elasticsearch import Elasticsearch
 from tests.logshipper.support import Receiver, append, environ, metric, status
-from tests.support import free_port, wait_until
+from tests.support import free_port, get, wait_until
 
 PENDING = 'logshipper_pending_bytes{sink="default"}'
 DROPPED = 'logshipper_dropped_lines_total{reason="rejected",sink="default"}'
@@ -41,7 +41,7 @@ def picky() -> Iterator[Picky]:
 
 def not_ready(admin: int) -> str:
     try:
-        response = httpx.get(f"http://127.0.0.1:{admin}/readyz", trust_env=False)
+        response = get(f"http://127.0.0.1:{admin}/readyz")
     except httpx.TransportError as error:
         return str(error)
     return "" if response.is_success else response.text

@@ -92,7 +92,7 @@ def test_no_line_is_missing_through_rsyslogs_restart_and_kill_nine(tmp_path: Pat
         append(log, "".join(f"after {number}\n" for number in range(500)))
         second = start("logshipper", **settings)
         second.wait_ready(admin)
-        wait_until(lambda: metric(admin, 'logshipper_pending_bytes{sink="default"}') == 0, "all of it", patience=30)
+        wait_until(lambda: metric(admin, 'logshipper_pending_bytes{sink="default"}') == 0, "all of it")
         assert second.stop() == 0
     finally:
         again.terminate()

@@ -100,6 +100,8 @@ def test_every_line_arrives_through_an_outage_and_kill_nine(
 def _outage(tmp_path: Path, start: Start, receiver: Any, seen: Seen, fault: str, coding: str) -> None:
     admin = free_port()
     more = {"LOGSHIPPER_SINK_TOKEN": TOKEN} if isinstance(receiver, Splunk) else {}
+    if fault == "silent":
+        more["LOGSHIPPER_REQUEST_TIMEOUT"] = "1s"
     variables = environ(tmp_path, admin, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_COMPRESSION=coding, **more)
     log = tmp_path / "logs" / "app.log"
     append(log, "".join(f"before {number}\n" for number in range(100)))
@@ -115,7 +117,7 @@ def _outage(tmp_path: Path, start: Start, receiver: Any, seen: Seen, fault: str,
     append(log, "".join(f"while it was down {number}\n" for number in range(100)))
     second = start("logshipper", **variables)
     second.wait_ready(admin)
-    wait_until(lambda: metric(admin, 'logshipper_pending_bytes{sink="default"}') == 0, "all of it", patience=30)
+    wait_until(lambda: metric(admin, 'logshipper_pending_bytes{sink="default"}') == 0, "all of it")
     assert second.stop() == 0
     expected = [
         f"{when} {number}" for when in ("before", "in the outage", "while it was down") for number in range(100)

@@ -33,7 +33,7 @@ def test_no_line_is_missing_when_an_indexer_dies_with_events_that_it_had_taken(t
         balancer.kill(first)
         second.holds = False
         second.index()
-        wait_until(lambda: metric(admin, 'logshipper_pending_bytes{sink="default"}') == 0, "all of it", patience=60)
+        wait_until(lambda: metric(admin, 'logshipper_pending_bytes{sink="default"}') == 0, "all of it")
         assert shipper.stop() == 0
     assert not first.events
     texts = Counter(event.text for event in second.events)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.conftest import Start
 from tests.logshipper.support import Receiver, append, environ, metric
-from tests.support import free_port, wait_until
+from tests.support import free_port, get, wait_until
 
 
 def test_bad_settings_are_told_all_at_once_before_anything_is_touched(tmp_path: Path, start: Start) -> None:
@@ -79,9 +78,7 @@ def test_a_full_disk_under_the_state_is_told_and_keeps_no_line_from_its_sink(
         written.append(f"line {len(written)}")
         append(log, written[-1] + "\n")
         wait_until(lambda: receiver.messages() == written, "lines arrive all the same")
-    wait_until(
-        lambda: "state" in httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).text, "readiness tells it"
-    )
+    wait_until(lambda: "state" in get(f"http://127.0.0.1:{port}/readyz").text, "readiness tells it")
     assert metric(port, "logshipper_state_saved") == 0
     (small_volume / "ballast").unlink()
     program.wait_ready(port)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sidecars.warcopier.target.memory_limit import BYTES_PER_FILE, OWN_USE
+from tests.support import wait_until
 from tests.warcopier.archives import packed
 from tests.warcopier.support import (
     UNPACK,
@@ -50,6 +51,12 @@ class Group:
         (self.place / "cgroup.procs").write_text(str(os.getpid()))
 
 
+def _removed(place: Path) -> bool:
+    with contextlib.suppress(OSError):  # busy: a child of the copier that has ended is not gone yet
+        place.rmdir()
+    return not place.exists()
+
+
 @contextlib.contextmanager
 def limited(limit: int) -> Iterator[Group]:
     """Make a cgroup for the context. Remove files in memory first: their memory would be charged to its parent."""
@@ -57,7 +64,7 @@ def limited(limit: int) -> Iterator[Group]:
     try:
         yield group
     finally:
-        group.place.rmdir()
+        wait_until(lambda: _removed(group.place), "the end of the last process in it")
 
 
 @pytest.mark.parametrize("unpack", ["false", "true"])

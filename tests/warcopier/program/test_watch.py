@@ -131,6 +131,7 @@ def test_the_swap_of_a_config_map_is_one_change(copier: Copier, watch: Watch) ->
     for number, data in enumerate((TWO, THREE), 2):
         mount(copier.source, number, data)
         watcher.wait_deployed(shop=data)
+    wait_until(lambda: watcher.metrics()["warcopier_published_total",] >= 3, "counted")
     assert watcher.metrics()["warcopier_published_total",] == 3
 
 

@@ -67,7 +67,7 @@ def test_an_address_that_dns_has_removed_gets_no_call_and_ends_those_in_flight(s
 
     with serving(serve) as server, name_server() as zone:
         zone.set_records("orders", "127.0.0.1")
-        environ = {"DNS_MAX_TTL": "100ms", "DNS_MIN_TTL": "100ms", "DRAIN_TIMEOUT": "1s"}
+        environ = {"DNS_MAX_TTL": "100ms", "DNS_MIN_TTL": "100ms", "DRAIN_TIMEOUT": "3s"}
         environ["RESOLV_CONF"] = str(zone.resolv_conf(tmp_path))
         ambassador = Ambassador(start, f"h2c://orders:{server.port}", **environ)
         with Connection.to(ambassador.port) as app:

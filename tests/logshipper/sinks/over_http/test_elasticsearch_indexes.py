@@ -20,7 +20,7 @@ from sidecars.logshipper.sinks.base import BatchRefused
 from tests.logshipper.opened_sinks import create, opened
 from tests.logshipper.receivers.elasticsearch import Elasticsearch
 from tests.logshipper.support import a_batch, a_chunk
-from tests.support import free_port, responds, wait_until
+from tests.support import PATIENCE, free_port, responds, wait_until
 
 SECOND = 10**9
 AT = 1_796_000_400 * SECOND  # 2026-11-30T01:00:00Z
@@ -135,7 +135,7 @@ async def test_noida_keeps_each_line_once_in_the_index_of_its_day(tmp_path: Path
         async with opened(f"elasticsearch+{address}/logs-{{tenant}}-%Y.%m.%d", compression="gzip") as sink:
             for _ in range(3):
                 assert (await sink.deliver(Batch("default", events.records, at=AT))).rejected == ()
-        async with httpx.AsyncClient(trust_env=False, base_url=address) as client:
+        async with httpx.AsyncClient(trust_env=False, base_url=address, timeout=PATIENCE) as client:
             await client.post("/_refresh")
             for index in ("logs-blue-2026.11.30", "logs-red-2026.11.30", "logs-blue-2026.11.27"):
                 answer = (await client.get(f"/{index}/_search")).json()
