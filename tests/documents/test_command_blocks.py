@@ -61,8 +61,8 @@ RUN_BY_FILE = {
         "tests/infra/test_pause.py",
         "cc -nostdlib -static -no-pie -s -Wl,--build-id=none -Wl,-z,noseparate-code -o pause infra/pause.S",
     ),
-    "sidecars/adapter/README.md": (
-        "tests/adapter/program/test_readme.py", "$ curl 127.0.0.1:8081/health", "$ curl 127.0.0.1:8081/metrics",
+    "docs/how-to/health-and-metrics.md": (
+        "tests/adapter/program/test_examples_page.py", "$ curl 127.0.0.1:8081/health", "$ curl 127.0.0.1:8081/metrics",
     ),
     # The Dockerfile of that example has the same two lines.
     "sidecars/warcopier/README.md": ("tests/images/test_example_tomcat.py", f"FROM {image('warcopier')}"),
@@ -72,7 +72,7 @@ RUN_BY = {(file, line): test for file, (test, *lines) in RUN_BY_FILE.items() for
 COMMANDS = [block for block in all_blocks() if block.is_command]
 SETTINGS = [block for block in COMMANDS if block.has_settings_alone]
 MAKE = [block for block in COMMANDS if block.text.startswith("make ")]
-PLUGIN = ("sidecars/adapter/README.md", "#!/bin/sh")
+PLUGIN = ("docs/reference/adapter/dialects.md", "#!/bin/sh")
 
 
 def key(block: Block) -> tuple[str, str]:

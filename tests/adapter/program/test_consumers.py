@@ -271,7 +271,7 @@ def test_nagios_gets_the_exit_code_and_the_line_that_the_readmes_plugin_makes_of
 ) -> None:
     with App({"/metrics": page(up=up, depth=depth)}) as app:
         running = adapter(app.url, ADAPTER_MODE="verdict", ADAPTER_RULES=RULES, ADAPTER_FORMAT="nagios")
-        plugin = plugin_of_the_readme(running.port)
+        plugin = plugin_of_the_page(running.port)
         done = subprocess.run([peer("sh"), "-c", plugin], capture_output=True, text=True, timeout=60, check=False)
 
         by_http = subprocess.run(
@@ -289,14 +289,14 @@ def test_nagios_gets_the_exit_code_and_the_line_that_the_readmes_plugin_makes_of
 
 def test_a_plugin_without_an_adapter_is_unknown() -> None:
     done = subprocess.run(
-        [peer("sh"), "-c", plugin_of_the_readme(free_port())], capture_output=True, timeout=60, check=False
+        [peer("sh"), "-c", plugin_of_the_page(free_port())], capture_output=True, timeout=60, check=False
     )
 
     assert done.returncode == 3
 
 
-def plugin_of_the_readme(port: int) -> str:
-    readme = (ROOT / "sidecars/adapter/README.md").read_text()
-    found = readme.partition("#!/bin/sh\n")[2].partition("```")[0]
+def plugin_of_the_page(port: int) -> str:
+    page = (ROOT / "docs/reference/adapter/dialects.md").read_text()
+    found = page.partition("#!/bin/sh\n")[2].partition("```")[0]
     assert "exit" in found
     return found.replace("127.0.0.1:8081", f"127.0.0.1:{port}").replace("-m 5 ", "-m 60 ")  # a busy machine is slow

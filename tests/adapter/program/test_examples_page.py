@@ -1,4 +1,4 @@
-"""The README's examples: settings, requests and responses are those that it prints."""
+"""The examples of docs/how-to/health-and-metrics.md: settings, requests and responses are those that it prints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.adapter.conftest import StartAdapter
 from tests.adapter.support import App, Behaviour, respond
 from tests.support import ROOT
 
-README = (ROOT / "sidecars/adapter/README.md").read_text()
+PAGE = (ROOT / "docs/how-to/health-and-metrics.md").read_text()
 JSON = b"Content-Type: application/json\r\n"
 
 METRICS = respond(
@@ -60,8 +60,7 @@ class Exchange:
 
 
 def examples() -> Iterator[Example]:
-    chapter = README.partition("\n## Examples\n")[2].partition("\n## ")[0]
-    for section in chapter.split("\n### ")[1:]:
+    for section in PAGE.split("\n## ")[1:]:
         title = section.partition("\n")[0]
         blocks = dict(re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL))
         environ = dict(item.split("=", 1) for item in shlex.split(blocks["sh"]))
@@ -83,7 +82,7 @@ def _exchanges(block: str) -> Iterator[Exchange]:
 
 
 @pytest.mark.parametrize("example", list(examples()), ids=str)
-def test_an_example_of_the_readme_does_what_it_says(adapter: StartAdapter, example: Example) -> None:
+def test_an_example_of_the_page_does_what_it_says(adapter: StartAdapter, example: Example) -> None:
     with ExitStack() as running_apps:
         apps = {port: running_apps.enter_context(App(behaviours)) for port, behaviours in APPS.items()}
         environ = dict(example.environ)
