@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from sidecars.chassis.config.settings import SettingsError, load, specs
+from sidecars.chassis.settings_tables import links
 from tests.support import ROOT, wait_until
 from tools.documents.blocks import all_blocks
 from tools.documents.links import documents
@@ -24,6 +25,14 @@ PAGES = [path for path in documents() if path.is_relative_to(ROOT / "docs") and 
 # Examples of an error, and variables that Kubernetes injects.
 NONE = {"AMBASSADOR_UPSTERAM", "LOGSHIPPER_PATH", "ADAPTER_PORT", "ADAPTER_SERVICE_HOST"}
 YAML = [block for block in all_blocks() if block.language == "yaml" and "{{" not in block.text]  # no templates of Helm
+README = """In a Pod
+See it
+What to read
+What it promises
+Settings
+Endpoints
+Exit codes
+Not yet""".splitlines()
 TUTORIAL = yaml.safe_load((ROOT / "docs/tutorial/first-pod.yaml").read_text())
 
 
@@ -44,6 +53,22 @@ def is_setting(variable: str) -> bool:
 def test_every_setting_that_a_page_names_exists(page: Any) -> None:
     named = set(VARIABLE.findall(page.read_text())) - NONE
     assert [variable for variable in sorted(named) if not is_setting(variable)] == []
+
+
+@pytest.mark.parametrize("name", SIDECARS)
+def test_the_readme_of_a_sidecar_has_the_headings_of_all_and_no_other(name: str) -> None:
+    """A stranger who knows one finds his way in each. What needs another chapter has a page in docs."""
+    text = (ROOT / "sidecars" / name / "README.md").read_text()
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    assert headings == [name, *README]
+
+
+@pytest.mark.parametrize("name", SIDECARS)
+def test_every_setting_of_a_sidecar_has_a_link_to_the_section_that_explains_it(name: str) -> None:
+    cls = import_module(f"sidecars.{name}.settings").Settings
+    linked = links(ROOT / "sidecars" / name / "README.md", cls)
+    bare = [spec.variable for spec in specs(cls) if spec.variable not in linked]
+    assert bare == [], "name it below the heading of its section: <!-- explains: … -->"
 
 
 @pytest.mark.parametrize("block", YAML, ids=lambda block: block.place)
