@@ -26,7 +26,7 @@ FILTERED = "filtered"  # by KEEP or DROP of the input, or SINK_KEEP or SINK_DROP
 SAMPLED = "sampled"  # by SAMPLE: other events stand for it
 RATE_LIMITED = "rate_limited"  # beyond RATE_LIMIT, with RATE_EXCESS=drop
 CUT = "cut"  # the end of a line that is longer than MAX_LINE_SIZE, with LONG_LINES=cut
-HOLE = "hole"  # NULs that a writer left behind; they are not lines
+HOLE = "hole"  # NULs that a writer left behind, or the bytes of a file without a text: they are not lines
 IGNORED = "ignored"  # it was older than IGNORE_OLDER when its file was first seen
 GIVEN_UP = "given_up"  # of a deleted file that was held open: MAX_HELD was reached
 LOST = "lost"  # truncated, or deleted while no process held it open, before it was shipped

@@ -9,6 +9,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 
+import orjson
+
 from sidecars.logshipper.model import utf16_cutting
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.ledger import FILTERED
@@ -16,7 +18,7 @@ from sidecars.logshipper.model.records import Dropped
 from sidecars.logshipper.transform import pipeline_steps
 from sidecars.logshipper.transform.framing import decoding
 from sidecars.logshipper.transform.framing.decoding import DecodedFraming
-from sidecars.logshipper.transform.framing.line_framing import Events, Framing
+from sidecars.logshipper.transform.framing.line_framing import Attributes, Events, Framing
 from sidecars.logshipper.transform.parsing.formats import RECORD, parse_steps
 from sidecars.logshipper.transform.pipeline_settings import PipelineSettings
 
@@ -51,10 +53,15 @@ class EventTexts:
         return list(first.sizes) == list(events.sizes[:count]) and first.bodies == events.bodies[:count]
 
     def _events(self, chunk: Chunk) -> Events:
-        """Return all events of the chunk. A byte order mark at the beginning of the file is in the first one's size."""
+        """Return all events of the chunk. A byte order mark at the beginning of the file is in the first one's size.
+
+        A piece without text is no event: a file may end behind its mark, or with half of a line's end.
+        """
         events = self._framing_of(chunk).events(chunk.data, chunk.start)
         if chunk.start == 0 and events.bodies and events.bodies[0].startswith(decoding.BOM):
             events.bodies[0] = events.bodies[0].removeprefix(decoding.BOM)
+        if chunk.partial and chunk.lines == 1 and not any(events.bodies):
+            return events.select([False] * len(events.bodies))
         return events
 
     def _framing_of(self, chunk: Chunk) -> Framing:
@@ -106,3 +113,10 @@ class EventTexts:
         if self._redactor is None:
             return bodies
         return self._redactor.redact_json(bodies) if self._is_json else self._redactor.redact_texts(bodies)
+
+    def _redacted_attributes(self, attributes: Attributes) -> Attributes:
+        """Return the attributes of Docker's entries, which may have variables of the container."""
+        if self._redactor is None or attributes is None:
+            return attributes
+        texts = self._redactor.redact_json([orjson.dumps(one).decode() for one in attributes])
+        return [orjson.loads(text) for text in texts]

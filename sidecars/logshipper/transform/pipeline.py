@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sidecars.logshipper.model.chunk import Chunk
 from sidecars.logshipper.model.field_columns import PARSE_ERROR, FieldColumns, unparsed
-from sidecars.logshipper.model.ledger import RATE_LIMITED, SAMPLED
+from sidecars.logshipper.model.ledger import HOLE, RATE_LIMITED, SAMPLED
 from sidecars.logshipper.model.records import Dropped, Match, Records
 from sidecars.logshipper.model.times.event_times import FileTimes, Reading
 from sidecars.logshipper.transform import pipeline_steps
@@ -107,7 +107,7 @@ class Pipeline(EventTexts):
         """
         events, continued, kept, bodies, fields, dropped, sample, quota = self._shape(chunk, limit)
         untouched = bodies is events.bodies and not self._steps.container and chunk.encoding not in self._framings
-        untouched = untouched and not (chunk.start == 0 and chunk.data.startswith(BOM_UTF8))
+        untouched = untouched and bool(bodies) and not (chunk.start == 0 and chunk.data.startswith(BOM_UTF8))
         partial = _ends_with_piece(chunk, events, kept)
         times, fields = self._with_times(chunk, kept, fields, at)
         levels, fields = self._levels.read(bodies, fields)
@@ -148,6 +148,8 @@ class Pipeline(EventTexts):
         events = self._events(chunk)
         continued = self._continued(chunk, events)
         kept, dropped = self._filtered(events, continued)
+        if not events.bodies and chunk.data:
+            dropped = {HOLE: (chunk.size, chunk.lines)}
         sample, by_key = None, self._sampler is not None and bool(self._sampler.paths)
         if self._sampler is not None and not by_key:
             sample = self._sampler.sample(chunk, kept)
@@ -245,7 +247,8 @@ class Pipeline(EventTexts):
         if not self._steps.container:
             return fields
         streams = events.streams or ()
-        found = entry_fields.with_entry_fields(self._steps.container, streams, events.attributes, bodies, fields)
+        attributes = self._redacted_attributes(events.attributes)
+        found = entry_fields.with_entry_fields(self._steps.container, streams, attributes, bodies, fields)
         if self._reserved.isdisjoint(entry_fields.NAMES):
             return found
         from sidecars.logshipper.transform.parsing.field_extraction import rename_reserved  # noqa: PLC0415 - see above

@@ -2,11 +2,12 @@ r"""The format of Docker's json-file driver: `{"log":"the line\n","stream":"stdo
 
 A `log` without a newline at its end goes on in the next entry of the same stream: Docker cuts lines at 16 KiB
 (moby, daemon/logger/copier.go). `attrs` has the labels and variables that the driver's options name: it is a field.
+Docker writes texts in it; with other values the line is one in another format.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -22,7 +23,7 @@ class _Entry(msgspec.Struct, gc=False):
     log: str
     stream: Literal["stdout", "stderr"]
     time: str
-    attrs: dict[str, Any] | None = None
+    attrs: dict[str, str] | None = None
 
 
 _decode = msgspec.json.Decoder(_Entry).decode

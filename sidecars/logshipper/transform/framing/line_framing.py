@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+Attributes = Sequence[Mapping[str, Any] | None] | None
+"""Of Docker's entries, one for each event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Events:
     counts: Sequence[int] | None = None
     times: Sequence[str] | None = None  # as the runtime wrote them
     streams: Sequence[str] | None = None
-    attributes: Sequence[Mapping[str, Any] | None] | None = None  # of Docker's entries
+    attributes: Attributes = None
 
     @property
     def lines(self) -> int:

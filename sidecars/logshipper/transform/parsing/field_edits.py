@@ -27,6 +27,7 @@ Move = tuple[FieldPath, FieldPath]
 OURS = ("id", "file", "partial")
 """Members of a record that no edit may have as a field."""
 _LONGER = 256 * 1024  # characters by which FLATTEN may lengthen the names of an event: an object beyond that stays one
+_MOST_NAMES = 64  # of a path: its objects are nested
 _PIECES = re.compile(r"\\.|,|[^\\,]+", re.DOTALL)
 
 
@@ -89,6 +90,8 @@ def _path(text: str) -> FieldPath:
     path = field_paths.parse(text.strip())
     if path.names[0] in OURS:
         raise ValueError(f"{path.names[0]} is a member of the record that no edit can change")
+    if len(path.names) > _MOST_NAMES:
+        raise ValueError(f"expected a path of up to {_MOST_NAMES} names, not of {len(path.names)}")
     return path
 
 
@@ -151,9 +154,12 @@ class FieldEdits:
             self._add(target, deepcopy(value) if type(value) in (dict, list) else value, fields)
 
     def _add(self, target: FieldPath, value: Any, fields: Fields) -> None:
-        """Put a value under a free name. The objects of a path are made; if it leads to another value, it is a name."""
+        """Put a value under a free name. The objects of a path are made.
+
+        The whole path is one name if it leads to another value, or if the value would be nested too deeply in it.
+        """
         names, place = list(target.names), fields
-        if self._flatten or names[0] in self._reserved:
+        if self._flatten or names[0] in self._reserved or not _is_writable(value, len(names)):
             names = [target.literal]
         for name in names[:-1]:
             inner = place.setdefault(name, {})
@@ -217,6 +223,19 @@ class FieldEdits:
             added[self._free(target.literal, added)] = value
         end = "," + orjson.dumps(added).decode()[1:]
         return JsonObjects([text.rstrip(" \t")[:-1] + end for text in objects.texts], objects.members)
+
+
+def _is_writable(value: Any, levels: int) -> bool:
+    """Return True if JSON can be written that has the value within so many objects: the app chooses its depth."""
+    if type(value) not in (dict, list) or levels == 1:
+        return True
+    for _ in range(levels):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def _is_removed(name: str, literal: str, *, star: bool) -> bool:

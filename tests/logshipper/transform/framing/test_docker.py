@@ -63,3 +63,9 @@ def test_wherever_the_stream_is_cut_the_events_are_the_same(
 @given(_LINES, st.binary(max_size=20), st.integers(0, 2**40), st.sampled_from([100, 1 << 20]))
 def test_every_byte_and_line_belongs_to_one_event(lines: list[str], last: bytes, start: int, limit: int) -> None:
     assert_every_byte_is_counted(DockerFraming(None, limit), "".join(lines).encode() + last, start)
+
+
+def test_attributes_that_are_no_texts_make_the_line_one_in_another_format() -> None:
+    lines = ["1", "12345678901234567890123", "[" * 300 + "]" * 300, "null"]
+    data = "".join(f'{{"log":"x\\n","stream":"stdout","time":"t","attrs":{{"a":{value}}}}}\n' for value in lines)
+    assert texts(data) == [("", line) for line in data.splitlines()]

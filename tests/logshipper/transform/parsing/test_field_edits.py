@@ -153,3 +153,14 @@ def test_an_edit_that_cannot_be_is_refused(values: dict[str, str], said: str) ->
     with pytest.raises(SettingsError) as caught:
         settings(**values)
     assert caught.value.problems == [said]
+
+
+def test_a_value_that_would_be_nested_too_deeply_in_a_path_gets_the_path_as_one_name() -> None:
+    deep = "[" * 252 + "]" * 252
+    first, second = shipped(f'{{"a":{deep}}}\n{{"a":[1]}}\n', FORMAT="json", RENAME="a:b.c.d.e")
+    assert (list(first), list(second)) == (["id", "b.c.d.e"], ["id", "b"])
+
+
+def test_a_path_of_very_many_names_is_refused() -> None:
+    with pytest.raises(SettingsError, match="expected a path of up to 64 names, not of 65"):
+        settings(COPY="a:" + ".".join("b" * 65))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sidecars.logshipper.transform.redaction.redaction_presets import PRESETS, SETS, passes_luhn
 from sidecars.logshipper.transform.redaction.redactor import MOST_MATCHES, Redactor
+from tests.logshipper.pipelines import shipped
 from tests.support import examples
 
 ALL = "secrets,personal"
@@ -205,6 +206,13 @@ def test_a_regex_between_slashes_replaces_what_it_matches_or_its_groups() -> Non
 def test_a_bad_redaction_is_refused_with_what_is_wrong(raw: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Redactor(raw)
+
+
+def test_the_attributes_of_dockers_entries_are_redacted_as_they_may_have_variables_of_the_container() -> None:
+    attributes = {"DB_PASSWORD": "hunter2", "tag": "shop", "mail": "bob@example.com"}
+    entry = {"log": "x\n", "stream": "stdout", "time": "2026-01-02T03:04:05Z", "attrs": attributes}
+    (record,) = shipped(json.dumps(entry) + "\n", FORMAT="docker", REDACT=ALL)
+    assert record["attrs"] == {"DB_PASSWORD": "[password]", "tag": "shop", "mail": "[email]"}
 
 
 def test_every_preset_belongs_to_a_set() -> None:
