@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from sidecars.chassis.config.settings import SettingsError, load, specs
-from sidecars.chassis.settings_tables import links
+from sidecars.chassis.settings_tables import BEGIN, END, links
 from tests.support import ROOT, wait_until
 from tools.documents.blocks import all_blocks
 from tools.documents.links import documents
@@ -69,6 +69,13 @@ def test_every_setting_of_a_sidecar_has_a_link_to_the_section_that_explains_it(n
     linked = links(ROOT / "sidecars" / name / "README.md", cls)
     bare = [spec.variable for spec in specs(cls) if spec.variable not in linked]
     assert bare == [], "name it below the heading of its section: <!-- explains: … -->"
+
+
+@pytest.mark.parametrize("name", SIDECARS)
+def test_a_readme_is_short_beside_its_table_of_settings(name: str) -> None:
+    """It is what a stranger needs: rules belong into `docs/reference/<sidecar>/`."""
+    before, _, rest = (ROOT / "sidecars" / name / "README.md").read_text().partition(BEGIN)
+    assert len(f"{before} {rest.partition(END)[2]}".split()) <= 1_600
 
 
 @pytest.mark.parametrize("block", YAML, ids=lambda block: block.place)
