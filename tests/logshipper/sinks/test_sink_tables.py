@@ -1,4 +1,4 @@
-"""The tables on the page of the sinks name every sink, and agree with the registry, each sink's text and the README."""
+"""The tables on the page of all sinks name every sink, and agree with the registry, each sink's text and the README."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sidecars.logshipper.config.sink_registry import SCHEMES, Scheme
 from tests.support import ROOT
 
 README = (ROOT / "sidecars/logshipper/README.md").read_text()
-SINKS = (ROOT / "docs/reference/logshipper/sinks.md").read_text()
+PAGES = ROOT / "docs/reference/logshipper"
+SINKS = (PAGES / "sinks.md").read_text()
 BATCH = {"batch_size": "512 KiB", "batch_timeout": "1 s"}
 
 
@@ -86,9 +87,10 @@ def test_the_readme_promises_what_the_table_does() -> None:
 
 
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))
-def test_each_scheme_has_a_chapter_and_a_row_of_what_is_accepted(scheme: str) -> None:
-    chapters = "\n".join(re.findall(r"^## (.*)$", SINKS, re.MULTILINE)).replace("stdout:", "stdout://")
-    assert f"`{scheme}://" in chapters
+def test_each_scheme_has_a_page_and_a_row_of_what_is_accepted(scheme: str) -> None:
+    texts = [page.read_text() for page in PAGES.glob("sink-*.md")]
+    urls = "\n".join(re.findall(r"^`LOGSHIPPER_SINK` is (`.*`)\. ", text, re.MULTILINE)[0] for text in texts)
+    assert f"`{scheme}://" in urls.replace("stdout:", "stdout://")
     first = " ".join(row[0] for row in table(SINKS, "| `SINK` | accepted is |"))
     for form in ("http", "elasticsearch+http", "loki+http", "otlp+http", "splunk+http", "gelf+http"):
         first = first.replace(f"`{form}(s)://", f"`{form}:// `{form}s://")

@@ -7,5 +7,5 @@
 - `nats`: records into a stream of NATS JetStream: `nats_session` has the protocol, without I/O.
 - `stream_connection`: the receiver of `nats` and `relp`: a connection that stays open, the idle ones, and an attempt.
 - `syslog`, `gelf`: RFC 5424 frames, GELF messages. There is no acknowledgement: `kernel_acknowledged` has what there
-  is, and the chapters in `docs/reference/logshipper/sinks.md` say what that means.
+  is, and their pages in `docs/reference/logshipper` say what that means.
 """

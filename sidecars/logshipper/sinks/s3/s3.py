@@ -5,7 +5,7 @@ Accepted: every object of the batch is there, whole. Rejected: never. `answers` 
 Repeats: none. The key of an object follows from its batch (`object_keys`), and a batch that was in flight at a kill -9
 is collected again as it was. So what is sent again is the same object: a store with conditions answers 412, which is a
 yes; any other one overwrites the object with the same lines. So each line is there exactly once, but for the cases that
-docs/reference/logshipper/sinks.md names: an object was moved, the prefix was set anew, or the state or a file of the
+docs/reference/logshipper/sink-s3.md names: an object was moved, the prefix was set anew, or the state or a file of the
 batch is gone. The journal has the keys of a batch in flight, so that other settings, and another version, store it
 under the same ones.
 
