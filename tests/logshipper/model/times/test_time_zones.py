@@ -9,7 +9,12 @@ import pytest
 from sidecars.logshipper.model.times import time_zones
 
 _HOUR, _QUARTER = 3600, 900  # seconds
-_FIRST, _LAST = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in (1, 12))
+_INSTANTS = [  # the days in which these zones set their clocks, and those around them
+    instant
+    for month, day in ((3, 6), (3, 27), (4, 3), (10, 2), (10, 23), (10, 30))
+    for first in [int(datetime(2026, month, day, tzinfo=UTC).timestamp())]
+    for instant in range(first, first + 4 * 24 * _HOUR, _QUARTER)
+]
 
 
 def is_first_pass(zone: time_zones.TimeZone, offsets: set[int], instant: int) -> bool:
@@ -34,9 +39,9 @@ def test_only_the_hour_that_comes_twice_is_searched_for_ambiguous_times(
 ) -> None:
     zone = time_zones.find(name)
     offsets = {int(each * _HOUR) for each in hours}
-    ambiguous = [each for each in range(_FIRST, _LAST, _QUARTER) if is_first_pass(zone, offsets, each)]
+    ambiguous = [each for each in _INSTANTS if is_first_pass(zone, offsets, each)]
     assert len(ambiguous) == quarters
-    searched = [each for each in range(_FIRST, _LAST, _QUARTER) if zone.repeats_between(each, each)]
+    searched = [each for each in _INSTANTS if zone.repeats_between(each, each)]
     assert set(ambiguous) <= set(searched)
     assert len(searched) <= quarters + 1, "a quarter of an hour more is the step of the search"
 
