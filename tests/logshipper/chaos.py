@@ -1,6 +1,6 @@
 """The chaos program: kill -9, rotations and faults of sinks over the real program, judged by the lines that arrive.
 
-    python -m tests.logshipper.chaos [--rounds N] [--seed N] [--profiles sinks,relp,compressed,rotations,collectors]
+    python -m tests.logshipper.chaos [--rounds N] [--seed N] [--profiles sinks,relp,…]
 
 The app (`chaos_app`) writes numbered lines and stack traces, and rotates its file in every way. A round:
 
@@ -17,6 +17,7 @@ Up to 50 rounds use the same files. The profiles:
 - `compressed`: the sinks of the first, and rotated files are compressed while the shipper is away (`chaos_compressed`).
 - `rotations`: hundreds of files are renamed up to ten times a second, also during starts and scans (`chaos_rotations`).
 - `collectors`: a Splunk that acknowledges late or never, a Graylog, a Fluentd, and a real NATS (`chaos_collectors`).
+- `node`: the files of a node's Pods, with the steps of the kubelet (`chaos_node`).
 
 At the end:
 
@@ -42,6 +43,7 @@ from pathlib import Path
 
 from tests.logshipper.chaos_collectors import CollectorChaos
 from tests.logshipper.chaos_compressed import CompressedChaos
+from tests.logshipper.chaos_node import NodeChaos
 from tests.logshipper.chaos_relp import RelpChaos
 from tests.logshipper.chaos_rotations import RotationChaos
 from tests.logshipper.chaos_runs import Chaos
@@ -52,6 +54,7 @@ PROFILES: dict[str, type[Chaos]] = {
     "compressed": CompressedChaos,
     "rotations": RotationChaos,
     "collectors": CollectorChaos,
+    "node": NodeChaos,
 }
 
 
@@ -62,8 +65,9 @@ def run(profile: str, options: argparse.Namespace) -> bool:
     while rounds < options.rounds:
         with tempfile.TemporaryDirectory() as folder:
             chaos = PROFILES[profile](Path(folder), seed)
+            count = min(options.episode, options.rounds - rounds)
             try:
-                chaos.run(min(options.episode, options.rounds - rounds))
+                chaos.run(count)
             except AssertionError as error:
                 print(f"{profile}, seed {seed}: {error}")  # noqa: T201 - a program's output
                 return False
@@ -71,7 +75,7 @@ def run(profile: str, options: argparse.Namespace) -> bool:
                 chaos.close()
             totals["repeats"] += chaos.repeats()
             totals["letters"] += len(chaos.letters())
-        rounds, seed = rounds + options.episode, seed + 1
+        rounds, seed = rounds + count, seed + 1
         totals.update(rotations=chaos.app.rotations, kills=chaos.kills, lines=len(chaos.app.written))
         totals["compressed"] += chaos.app.compressed
     print(  # noqa: T201 - a program's output

@@ -18,6 +18,7 @@ from tests.logshipper.chaos import PROFILES
         ("compressed", 4, 6),
         ("rotations", 2, 3),
         ("collectors", 5, 4),
+        ("node", 3, 3),
     ],
 )
 def test_no_line_is_lost_or_shipped_twice_through_kills_rotations_and_faults(

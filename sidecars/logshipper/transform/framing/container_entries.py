@@ -37,8 +37,10 @@ class Entry(NamedTuple):
 class EntryReader(Protocol):
     """Reads the entries of one runtime."""
 
-    def entry(self, line: str) -> Entry:
-        """Return the entry of a line."""
+    def entry(self, line: bytes) -> Entry:
+        """Return the entry of a line. In the text of a piece surrogates stand for bytes that are no text: a runtime may
+        cut a line within a character.
+        """
 
     def whole(self, text: str) -> Columns | None:
         """Return the columns of the lines of a text if each is an entry with a whole line, without attributes."""
@@ -121,7 +123,7 @@ class EntryFraming:
         read = self._reader.entry
         for raw in data.removesuffix(b"\n").split(b"\n"):
             end = start + len(raw) + 1
-            time, stream, goes_on, text, attributes = read(raw.decode("utf-8", "replace").removesuffix("\r"))
+            time, stream, goes_on, text, attributes = read(raw.removesuffix(b"\r"))
             line = pieces.get(stream)
             if line is None or line.size + end - start > self._limit:
                 line = _Line(text, time, stream, attributes, start, end - start, end)
@@ -139,6 +141,8 @@ class EntryFraming:
             start = end
         if lines and not data.endswith(b"\n"):
             max(lines, key=lambda line: line.end).size -= 1
+        for line in lines:
+            line.text = _joined_text(line.text)
         return lines
 
     def _groups(self, lines: list[_Line], *, certain: bool = False) -> list[list[_Line]]:
@@ -163,6 +167,16 @@ class EntryFraming:
                 if at == len(same):
                     break
         return groups
+
+
+def _joined_text(text: str) -> str:
+    """Return the text without surrogates: the bytes of a character that was cut are together again.
+
+    Other bytes that are no text become U+FFFD.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _last_cut(groups: list[list[_Line]]) -> int:

@@ -4,6 +4,8 @@
 |---|---|
 | P | a piece of a line that goes on in the next entry of the same stream |
 | F | a whole line, or its last piece |
+
+A runtime cuts a long line after 16 KiB, also within a character.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ _PIECE = re.compile(rb"^[^ \n]{19,40} std(?:out|err) P[: ]", re.MULTILINE)
 class CriReader:
     """Reads entries of CRI. See `EntryReader`."""
 
-    def entry(self, line: str) -> Entry:
-        found = _LINE.fullmatch(line)
+    def entry(self, line: bytes) -> Entry:
+        text = line.decode("utf-8", "surrogateescape")
+        found = _LINE.fullmatch(text)
         if found is None:
-            return Entry("", "", goes_on=False, text=line)
+            return Entry("", "", goes_on=False, text=text)
         time, stream, tag, text = found.groups()
         return Entry(time, stream, tag == "P", text)
 

@@ -32,11 +32,12 @@ _decode = msgspec.json.Decoder(_Entry).decode
 class DockerReader:
     """Reads entries of Docker. See `EntryReader`."""
 
-    def entry(self, line: str) -> Entry:
+    def entry(self, line: bytes) -> Entry:
+        text = line.decode("utf-8", "replace")  # JSON has no other bytes: Docker wrote U+FFFD where it cut a character
         try:
-            found = _decode(line)
+            found = _decode(text)
         except (msgspec.DecodeError, RecursionError):
-            return Entry("", "", goes_on=False, text=line)
+            return Entry("", "", goes_on=False, text=text)
         return Entry(found.time, found.stream, not found.log.endswith(_LINE_END), _text(found.log), found.attrs)
 
     def whole(self, text: str) -> Columns | None:

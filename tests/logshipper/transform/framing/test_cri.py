@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +33,21 @@ def texts(data: str, multiline: str = "none", limit: int = 1 << 20) -> list[tupl
 def test_pieces_are_joined_within_their_stream_and_other_lines_stay_as_they_are() -> None:
     data = f"{_TIME} stdout P one \n{_TIME} stderr F other\n{_TIME} stdout F line\nsomething else\n{_TIME} stdout F \n"
     assert texts(data) == [("stdout", "one line"), ("stderr", "other"), ("", "something else"), ("stdout", "")]
+
+
+@given(st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), max_size=30), st.data())
+def test_a_line_that_was_cut_within_its_characters_is_whole_again(text: str, data: st.DataObject) -> None:
+    line = text.encode()
+    places = [0, *sorted(data.draw(st.lists(st.integers(0, len(line)), max_size=3))), len(line)]
+    pieces = [line[begin:end] for begin, end in pairwise(places)]
+    tags = [b"P"] * (len(pieces) - 1) + [b"F"]
+    entries = [b"%s stdout %s %s\n" % (_TIME.encode(), tag, piece) for tag, piece in zip(tags, pieces, strict=True)]
+    assert CriFraming(None, 1 << 20).events(b"".join(entries), 0).bodies == [text]
+
+
+def test_bytes_that_are_no_text_are_replaced_also_in_pieces() -> None:
+    data = f"{_TIME} stdout P a".encode() + b"\xff\n" + f"{_TIME} stdout F b".encode() + b"\xc3\nno entry \xff\n"
+    assert CriFraming(None, 1 << 20).events(data, 0).bodies == ["a\ufffdb\ufffd", "no entry \ufffd"]
 
 
 def test_lines_are_joined_to_events_within_their_stream() -> None:
