@@ -148,7 +148,7 @@ def test_a_call_of_grpc_has_its_method_and_its_status(start: Start) -> None:
         assert (known["rpc.response.status_code"], known["error.type"]) == ("UNAVAILABLE", "UNAVAILABLE")
         assert known["network.protocol.version"] == "2"
     assert head[b"traceparent"].decode() == f"00-{own.trace_id.hex()}-{attempt.span_id.hex()}-02"
-    line = next(line for line in ambassador.program.logs if line["logger"] == "ambassador.access")
+    line = ambassador.program.wait_logged("request")
     assert (line["path"], line["grpc_status"]) == ("/shop.v1.Orders/Get", 14)
 
 
