@@ -72,4 +72,4 @@ def test_after_sigterm_the_app_is_told_and_its_streams_go_on(start: Start) -> No
             assert got is not None
             assert (got.status, got.body) == (200, b"late")
             assert app.frame() is None  # it closes behind the last stream
-        assert ambassador.program.process.wait(20) == 0
+        assert ambassador.program.wait() == 0

@@ -54,13 +54,16 @@ def ask(ambassador: Ambassador, count: int) -> None:
 
 
 def test_the_app_has_all_of_its_responses_while_the_mirror_has_answered_nothing(start: Start) -> None:
-    with mirrored(start, hanging, ORDERS_MIRROR_LIMIT="20") as (ambassador, _):
+    with mirrored(start, hanging, ORDERS_MIRROR_LIMIT="20", SHADOW_TIMEOUT="10m", DRAIN_TIMEOUT="10m") as (
+        ambassador,
+        _,
+    ):
         ask(ambassador, 50)
         assert (ambassador.copies(), ambassador.copies("limit")) == (20, 30)
         assert ambassador.metric("ambassador_requests_total", upstream="shadow") == 0
         assert ambassador.metric("ambassador_requests_total", upstream="orders", code="200") == 50
         ambassador.program.process.terminate()
-        assert ambassador.program.process.wait(20) == 0  # the drain waits for no copy
+        assert ambassador.program.wait() == 0  # the drain waits for no copy
 
 
 def test_a_mirror_that_is_dead_is_a_failure_of_its_own_upstream_alone(start: Start) -> None:

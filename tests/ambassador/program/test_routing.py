@@ -184,7 +184,7 @@ def test_what_is_counted_is_counted_once(ambassador: Ambassador) -> None:
         ("calls", "orders", "users"), 0
     )
     ambassador.program.signal(signal.SIGTERM)
-    assert ambassador.program.process.wait(20) == 0
+    assert ambassador.program.wait() == 0
 
 
 def test_a_request_that_no_upstream_gets_is_logged_and_traced_as_all_of_its_port_are(start: Start) -> None:
