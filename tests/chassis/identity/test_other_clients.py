@@ -23,6 +23,8 @@ from tests.ambassador.token_services import serving, token_services
 from tests.logshipper.s3_servers import PEERS
 from tests.support import ROOT
 
+pytestmark = pytest.mark.processes
+
 SCOPE = "https://storage.azure.com/.default"
 PROOF = "the.pods.token"
 CLIENT = "11111111-2222-3333-4444-555555555555"

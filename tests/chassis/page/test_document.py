@@ -215,6 +215,7 @@ def test_no_name_at_all_becomes_an_element(name: str) -> None:
     assert json.loads(page.blocks["data"])["status"] == status(f"x{name}")
 
 
+@pytest.mark.processes
 def test_a_text_browser_shows_the_page(tmp_path: Any) -> None:
     shown = subprocess.run(
         ["w3m", "-dump", "-T", "text/html", "-I", "utf-8", "-O", "utf-8", "-cols", "100"],

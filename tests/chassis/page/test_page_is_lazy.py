@@ -5,10 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.support import ROOT
+
+pytestmark = pytest.mark.processes
 
 SCRIPT = """
 import sys
+
+import pytest
 from sidecars.adapter import app as _
 from sidecars.ambassador import app as _, data_path as _
 from sidecars.logshipper import app as _

@@ -21,6 +21,8 @@ from sidecars.warcopier.archive.zip_format import BadArchive
 from sidecars.warcopier.transfer.progress import no_progress
 from tests.warcopier.support import tree
 
+pytestmark = pytest.mark.processes
+
 FILES = 6_000
 DATA = b"content"
 
