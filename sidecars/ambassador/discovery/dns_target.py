@@ -28,6 +28,7 @@ from typing import Protocol
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
 from sidecars.ambassador.config.target_types import PORTS, Target
+from sidecars.chassis.runtime import light_dataclasses
 
 _HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*").fullmatch
 _LONGEST_NAME = 253
@@ -46,7 +47,7 @@ class ResolvedAddress:
     priority: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclasses.dataclass(frozen=True, slots=True)
 class DnsAnswer:
     """A good answer of a name server, with its TTL in seconds."""
 
@@ -57,7 +58,7 @@ class DnsAnswer:
     listed: frozenset[tuple[str, int]] = frozenset()  # addresses whose connections may go on; Kubernetes names them
 
 
-@dataclass(frozen=True, slots=True)
+@light_dataclasses.dataclass(frozen=True, slots=True)
 class SrvRecord:
     """One SRV record (RFC 2782)."""
 

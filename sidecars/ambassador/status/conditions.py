@@ -24,12 +24,12 @@ Conditions of an upstream, the worst that holds:
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sidecars.ambassador.balancing.outlier_ejection import EJECTED, IN_A_ROW, PROBATION, READY, TRIAL, UNREACHABLE
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.settings import variable
+from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 if TYPE_CHECKING:
     from sidecars.ambassador.balancing.endpoint import Endpoint

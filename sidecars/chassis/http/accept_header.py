@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 _MOST_RANGES = 64  # the rest of a header is ignored
 _QUALITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")

@@ -11,10 +11,10 @@ import contextlib
 import os
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from sidecars.chassis.config.settings import DEFAULT_NAME, Settings, variable
 from sidecars.chassis.runtime import file_io, logs
+from sidecars.chassis.runtime.light_dataclasses import dataclass
 
 log = logs.get("tls")
 
