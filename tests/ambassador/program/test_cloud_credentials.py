@@ -182,7 +182,7 @@ def test_no_other_origin_sees_anything_of_an_identity(start: Start, clouds: Clou
             environ,
             OWN_UPSTREAM=",".join(backend.url for backend in backends),
             OWN_MIRROR="copy",
-            OWN_HEDGE_AFTER="50ms",
+            OWN_HEDGE_AFTER="500ms",
             OTHER_UPSTREAM=other.url,
             OTHER_ROUTE="/other",
             COPY_UPSTREAM=other.url,

@@ -127,6 +127,7 @@ def noida(folder: Path) -> Iterator[int]:
         process.wait(30)
 
 
+@pytest.mark.processes
 async def test_noida_keeps_each_line_once_in_the_index_of_its_day(tmp_path: Path) -> None:
     events = batch("blue", "red", "blue", times=[AT, None, AT - 3 * DAY])
     found = {}
