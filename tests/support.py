@@ -93,6 +93,7 @@ class Program:
     ) -> None:
         self.stderr_file = folder / f"stderr-{time.monotonic_ns()}"
         self.stdout_file = folder / f"stdout-{time.monotonic_ns()}"
+        self._is_sidecar = arguments[0] == "-m" and arguments[1].startswith("sidecars.")
         with self.stderr_file.open("wb") as kept, self.stdout_file.open("wb") as stdout:
             self.process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -149,9 +150,18 @@ class Program:
         return self.process.wait(patience)
 
     def stop(self, patience: float = PATIENCE) -> int:
-        """Send SIGTERM, and return the exit code."""
+        """Send SIGTERM, and return the exit code. A sidecar gets it once it has a handler: before, Python would die."""
+        if self._is_sidecar:
+            wait_until(lambda: self._handles(signal.SIGTERM), "a handler of SIGTERM")
         self.signal(signal.SIGTERM)
         return self.wait(patience)
+
+    def _handles(self, number: int) -> bool:
+        """True if the program has a handler of the signal (SigCgt, proc(5)), or has ended."""
+        if self.process.poll() is not None:
+            return True
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> (number - 1) & 1)
 
     def kill(self) -> None:
         if self.process.poll() is None:
