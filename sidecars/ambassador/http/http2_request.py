@@ -163,13 +163,22 @@ class Http2Request(Request):
 
 
 def length_of(head: RequestHead, pieces: Sequence[bytes], trailers: Sequence[Field], *, end: bool) -> int:
-    """Return the length of a request's body in bytes, or CHUNKED; `end` is True if these pieces are all of it."""
+    """Return the length of a request's body in bytes, or CHUNKED; `end` is True if these pieces are all of it.
+
+    A body that may have trailers has no length: HTTP/1.1 sends trailers behind chunks alone. Either some have come, or
+    the head has `Trailer`.
+    """
     if end and not trailers:
         size = 0
         for piece in pieces:
             size += len(piece)
         return size  # known, though nobody had to announce it
-    return head.content_length if head.content_length > 0 and not trailers else CHUNKED
+    if head.content_length <= 0 or trailers:
+        return CHUNKED
+    for field in head.fields:
+        if field.name == b"trailer":
+            return CHUNKED
+    return head.content_length
 
 
 def _derived(head: RequestHead) -> _Derived:

@@ -37,6 +37,7 @@ ERROR_TYPES: Final = (
     "tls_certificate_error",
     "tls_protocol_error",
 )
+_TOO_LARGE: Final = "http_response_header_section_size"
 _ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
@@ -125,7 +126,12 @@ def path_refused(reason: str) -> Cause:
 
 def head_too_large(limit: int) -> Cause:
     """Return the cause for a response whose head is larger than `limit` bytes."""
-    return Cause("http_response_header_section_size", 502, f"the head of the response is larger than {limit} bytes")
+    return Cause(_TOO_LARGE, 502, f"the head of the response is larger than {limit} bytes")
+
+
+def fields_too_large(reason: str) -> Cause:
+    """Return the cause for a response of HTTP/2 whose fields are larger than the limits. `reason` says which."""
+    return Cause(_TOO_LARGE, 502, f"the response is too large: {reason}")
 
 
 def reset_by_endpoint(code: int, *, is_unprocessed: bool) -> Cause:
@@ -147,12 +153,20 @@ def unwanted_call_status(status: int) -> Cause:
 
 
 def call_status(cause: Cause) -> int:
-    """Return the status of gRPC with which a reply to a call is sent."""
+    """Return the status of gRPC with which a reply to a call is sent.
+
+    Fields that are too large will be so again: UNAVAILABLE would let clients try again. gRPC's own C core has the same
+    status for metadata beyond its limit.
+    """
+    if cause.error_type == _TOO_LARGE:
+        return grpc.RESOURCE_EXHAUSTED
     return grpc.status_of_reply(cause.status, deadline=cause is DEADLINE)
 
 
 def call_status_of_end(cause: Cause) -> int:
     """Return the status of gRPC with which the response to a call breaks off."""
+    if cause.error_type == _TOO_LARGE:
+        return grpc.RESOURCE_EXHAUSTED
     return grpc.DEADLINE_EXCEEDED if cause is DEADLINE else grpc.UNAVAILABLE
 
 

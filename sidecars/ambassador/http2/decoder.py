@@ -41,6 +41,13 @@ class HeaderBlock:
         self.response: ResponseHead | None = None
         self.trailers: list[Field] | None = None
 
+    def content_type(self) -> bytes:
+        """Return the first Content-Type, whatever else is wrong with the fields; b"" if there is none."""
+        for field in self.fields:
+            if field.name == b"content-type":
+                return field.value
+        return b""
+
 
 class Decoder:
     """Decodes the blocks of one connection, in their order. The connection owns it."""

@@ -81,6 +81,7 @@ class ConnectionHandler(ABC):
     def on_malformed(self, stream: Stream, status: int, reason: str) -> None:
         """Note that a message that was reported became malformed. Nothing more of it is reported.
 
+        `status` is 431 if its fields are too large, else 502 for a response and 400 for a request.
         The handler calls `Connection.reset`, after a response of its own if it likes.
         """
 

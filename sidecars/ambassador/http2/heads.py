@@ -43,6 +43,9 @@ _STATUS: Final = re.compile(rb"[1-9][0-9][0-9]").fullmatch
 _AUTHORITY: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{0,5})?").fullmatch
 
 
+TOO_LARGE: Final = 431  # the status of a message whose fields are larger than the limits, in either direction
+
+
 class MalformedMessage(Exception):
     """A message that ends its stream: the status of our reply to a request, and a sentence for people.
 

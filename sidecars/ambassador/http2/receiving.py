@@ -26,6 +26,7 @@ from sidecars.ambassador.http2.frames import (
 )
 from sidecars.ambassador.http2.handler import ConnectionHandler
 from sidecars.ambassador.http2.heads import (
+    TOO_LARGE,
     MalformedMessage,
     ResponseHead,
     check_request,
@@ -80,6 +81,7 @@ class ReceivingHalf(SendingHalf):
                 else:
                     self._on_response_head(stream, decoded, ends_stream=ends_stream)
             except MalformedMessage as error:
+                stream.is_too_large = error.status == TOO_LARGE
                 self._find_malformed(stream, error.reason)
 
     def _on_request_head(self, stream_id: int, decoded: HeaderBlock, *, ends_stream: bool) -> None:
@@ -103,7 +105,7 @@ class ReceivingHalf(SendingHalf):
         stream.is_received = stream.has_end = ends_stream
         try:
             if decoded.is_too_large:
-                raise MalformedMessage("its head is larger than MAX_HEADER_SIZE or MAX_HEADERS", 431)  # noqa: TRY301 - one clause keeps the reason
+                raise MalformedMessage("its head is larger than MAX_HEADER_SIZE or MAX_HEADERS", TOO_LARGE)  # noqa: TRY301 - one clause keeps the reason
             head = decoded.request
             if head is None:
                 head = decoded.request = check_request(decoded.fields)
@@ -114,13 +116,13 @@ class ReceivingHalf(SendingHalf):
         except MalformedMessage as error:
             stream.rejection = error.status
             stream.problem = error.reason
-            stream.rejected_type = _content_type(decoded)
+            stream.rejected_type = decoded.content_type()
         self._touch(stream)
 
     def _on_response_head(self, stream: Stream, decoded: HeaderBlock, *, ends_stream: bool) -> None:
         """Take the head of a response, maybe an interim one. Raises MalformedMessage."""
         if decoded.is_too_large:
-            raise MalformedMessage("its head is larger than MAX_HEADER_SIZE or MAX_HEADERS", 502)
+            raise MalformedMessage("its head is larger than MAX_HEADER_SIZE or MAX_HEADERS", TOO_LARGE)
         head = decoded.response
         if head is None:
             head = decoded.response = check_response(decoded.fields)
@@ -160,7 +162,7 @@ class ReceivingHalf(SendingHalf):
         if not ends_stream:
             raise MalformedMessage("a second head does not end its stream", status)
         if decoded.is_too_large:
-            raise MalformedMessage("its trailers are larger than MAX_HEADER_SIZE or MAX_HEADERS", status)
+            raise MalformedMessage("its trailers are larger than MAX_HEADER_SIZE or MAX_HEADERS", TOO_LARGE)
         trailers = decoded.trailers
         if trailers is None:
             trailers = decoded.trailers = check_trailers(decoded.fields, status)
@@ -318,9 +320,11 @@ class ReceivingHalf(SendingHalf):
             if stream.request is not None:
                 content_type = stream.request.content_type
                 stream.request = None
-            self.handler.on_rejected(stream, stream.rejection or 400, stream.problem, content_type)
+            status = stream.rejection or (TOO_LARGE if stream.is_too_large else 400)
+            self.handler.on_rejected(stream, status, stream.problem, content_type)
         else:
-            self.handler.on_malformed(stream, 502 if self.is_client else 400, stream.problem)
+            status = TOO_LARGE if stream.is_too_large else 502 if self.is_client else 400
+            self.handler.on_malformed(stream, status, stream.problem)
 
     def _report_reset(self, stream: Stream) -> None:
         """Report the peer's reset, unless the request that it ends was not reported either."""
@@ -341,10 +345,3 @@ class ReceivingHalf(SendingHalf):
         if stream.held:
             self.held -= stream.held
             stream.take_pieces()
-
-
-def _content_type(decoded: HeaderBlock) -> bytes:
-    for field in decoded.fields:
-        if field.name == b"content-type":
-            return field.value
-    return b""

@@ -58,6 +58,7 @@ class Stream:
         "is_reported",
         "is_reset",
         "is_sent",
+        "is_too_large",
         "is_touched",
         "is_unprocessed",
         "is_waiting",
@@ -103,6 +104,7 @@ class Stream:
         self.rejection = 0  # the status for a request that is not reported because of its head
         self.rejected_type = b""
         self.problem = ""  # why the message is malformed
+        self.is_too_large = False  # True if `problem` is that it has too many fields, or too large ones
         self.is_malformed = False  # True once that is reported: nothing more is taken
         self.is_reported = False  # True once the end, or the reset, is reported
         # -- what we send

@@ -20,7 +20,7 @@ _MEANINGS: Final = {
     "http_protocol_error": "a response was malformed",
     "http_request_denied": "there were more requests than RATE_LIMIT allows",
     "http_request_error": "a request was rejected: it was malformed, too large or too slow",
-    "http_response_header_section_size": "the head of a response was too large",
+    "http_response_header_section_size": "the head, or the trailers, of a response were too large",
     "http_response_incomplete": "a response broke off",
     "http_response_timeout": "no response came in time",
     "http_upgrade_failed": "a request asked to switch protocols, which an h2c:// endpoint cannot",

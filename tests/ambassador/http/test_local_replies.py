@@ -28,7 +28,6 @@ UNAVAILABLE: Final = {
     "TOO_OLD",
     "malformed response",
     "reset",
-    "head too large",
 }
 OTHERS: Final = {
     "DEADLINE": grpc.DEADLINE_EXCEEDED,
@@ -37,11 +36,14 @@ OTHERS: Final = {
     "NO_ROUTE": grpc.UNIMPLEMENTED,
     "NO_UPGRADE": grpc.UNIMPLEMENTED,
     "path refused": grpc.INTERNAL,
+    "fields too large": grpc.RESOURCE_EXHAUSTED,
+    "head too large": grpc.RESOURCE_EXHAUSTED,
     "rate": grpc.RESOURCE_EXHAUSTED,
 }
 MADE: Final = {
     "malformed response": local_replies.malformed_response("x"),
     "reset": local_replies.reset_by_endpoint(2, is_unprocessed=False),
+    "fields too large": local_replies.fields_too_large("x"),
     "head too large": local_replies.head_too_large(1),
     "path refused": local_replies.path_refused("x"),
     "rate": local_replies.beyond_rate(3),
@@ -86,7 +88,8 @@ def test_every_cause_ends_a_call_with_a_status_that_was_decided() -> None:
     assert causes.keys() == UNAVAILABLE | OTHERS.keys()
 
 
-def test_a_response_that_breaks_off_is_unavailable_but_for_the_deadline() -> None:
+def test_a_response_that_breaks_off_is_unavailable_but_for_the_deadline_and_for_trailers_that_are_too_large() -> None:
     ends = {local_replies.call_status_of_end(cause) for cause in (local_replies.MOVED, local_replies.RESPONSE_TIMEOUT)}
     assert ends == {grpc.UNAVAILABLE}
     assert local_replies.call_status_of_end(local_replies.DEADLINE) == grpc.DEADLINE_EXCEEDED
+    assert local_replies.call_status_of_end(local_replies.fields_too_large("x")) == grpc.RESOURCE_EXHAUSTED

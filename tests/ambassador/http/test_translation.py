@@ -254,6 +254,12 @@ def test_the_length_of_a_body_is_announced_if_it_is_known(
         assert length_of(head, pieces, [Field(b"x-sum", b"1")], end=True) == CHUNKED
 
 
+def test_a_body_that_may_have_trailers_has_no_length_because_http1_has_them_behind_chunks_alone() -> None:
+    own = [Field(b":method", b"PUT"), Field(b":scheme", b"http"), Field(b":authority", b"a"), Field(b":path", b"/")]
+    more = [Field(b"content-length", b"5"), Field(b"trailer", b"x-sum")]
+    assert length_of(check_request([*own, *more]), [b"ab"], (), end=False) == CHUNKED
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "size", "minor", "close", "more"),
     [

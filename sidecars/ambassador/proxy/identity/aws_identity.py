@@ -10,7 +10,8 @@ The hash of a body in its signature, by AUTH_AWS_PAYLOAD:
     a body that streams, for others    it is held, then its hash; 413 if it    UNSIGNED-PAYLOAD
                                        is larger than RETRY_BUFFER
 
-S3 wants to know the length of a body. So a body for S3 whose length was not announced is held, too.
+S3 wants to know the length of a body. So a body for S3 whose length was not announced is held, too. With a length
+HTTP/1.1 has no trailers: a body that has some is refused for S3 (501), and sent in plain chunks to other services.
 """
 
 from __future__ import annotations
@@ -58,6 +59,12 @@ SIGNED_ALREADY: Final = Cause(
     "the app has signed the chunks of the body with its own keys: let it send unsigned requests",
     own_fault=True,
 )
+TRAILERS: Final = Cause(
+    "http_request_error",
+    501,
+    "the body has trailers, and S3 wants the length of a body, with which it has none: let the app send none",
+    own_fault=True,
+)
 
 
 class AwsIdentity(KeptIdentity):
@@ -94,6 +101,9 @@ class AwsIdentity(KeptIdentity):
             return False
         exchange.holds = not body.is_complete and self._needs_whole(request)
         if not exchange.holds:
+            if body.trailers and self._streams:
+                exchange.give_up(TRAILERS)
+                return False
             return True
         limit = exchange.upstream.settings.retry_buffer
         if body.size > limit or request.length > limit:
@@ -156,7 +166,7 @@ class AwsIdentity(KeptIdentity):
                 request.plain_length = request.length
                 exchange.hold_head(CHUNK)
             request.announce(encoded_length(request.plain_length))
-        elif body.is_complete and body.held is not None:
+        elif body.is_complete and body.held is not None and not body.trailers:
             request.announce(body.size)
 
     def _current(self) -> Signer:

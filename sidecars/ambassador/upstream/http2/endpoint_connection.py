@@ -19,10 +19,10 @@ from typing import Final, cast
 
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.http2_response import UNKNOWN, Http2Response
-from sidecars.ambassador.http.local_replies import Cause, malformed_response, reset_by_endpoint
+from sidecars.ambassador.http.local_replies import Cause, fields_too_large, malformed_response, reset_by_endpoint
 from sidecars.ambassador.http2.fields import Field
 from sidecars.ambassador.http2.frames import CANCEL, PROTOCOL_ERROR
-from sidecars.ambassador.http2.heads import RequestHead, ResponseHead
+from sidecars.ambassador.http2.heads import TOO_LARGE, RequestHead, ResponseHead
 from sidecars.ambassador.http2.streams import Stream
 from sidecars.ambassador.upstream.buffer_memory import LARGE_HEAD
 from sidecars.ambassador.upstream.http2.endpoint_stream import EndpointStream
@@ -96,9 +96,9 @@ class EndpointConnection(EndpointTransport):
     def on_reset(self, stream: Stream, code: int, *, is_unprocessed: bool) -> None:
         self._lose(stream, reset_by_endpoint(code, is_unprocessed=is_unprocessed))
 
-    def on_malformed(self, stream: Stream, status: int, reason: str) -> None:  # noqa: ARG002 - always 502
+    def on_malformed(self, stream: Stream, status: int, reason: str) -> None:
         self.core.reset(stream, PROTOCOL_ERROR)
-        self._lose(stream, malformed_response(reason))
+        self._lose(stream, fields_too_large(reason) if status == TOO_LARGE else malformed_response(reason))
 
     def on_writable(self, stream: Stream) -> None:
         side, exchange = _side_of(stream)

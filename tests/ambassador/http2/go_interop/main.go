@@ -4,6 +4,8 @@
 //	go_interop client PORT
 //
 // Debian's sources of grpc-go have no generated messages of these tests, so the messages are bytes here.
+// The server has grpc-go's own reflection and health services, too. A call of sidecars.Test/SetHealth with the text of a
+// state ("SERVING") changes what its health service says.
 package main
 
 import (
@@ -15,11 +17,15 @@ import (
 	"os"
 	"time"
 
+	"github.com/golang/protobuf/proto"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 )
 
@@ -29,11 +35,19 @@ const (
 	trailing = "x-grpc-test-echo-trailing-bin"
 )
 
-// rawCodec passes messages as they are.
+// rawCodec passes messages that are bytes as they are.
 type rawCodec struct{}
 
-func (rawCodec) Marshal(v interface{}) ([]byte, error) { return *v.(*[]byte), nil }
+func (rawCodec) Marshal(v interface{}) ([]byte, error) {
+	if message, ok := v.(proto.Message); ok {
+		return proto.Marshal(message)
+	}
+	return *v.(*[]byte), nil
+}
 func (rawCodec) Unmarshal(data []byte, v interface{}) error {
+	if message, ok := v.(proto.Message); ok {
+		return proto.Unmarshal(data, message)
+	}
 	*v.(*[]byte) = append([]byte(nil), data...)
 	return nil
 }
@@ -92,6 +106,8 @@ func bodySize(response []byte) int { return len(child(child(response, 1), 2)) }
 
 // -- the server ------------------------------------------------------------------------------------------------------
 
+var healthServer = health.NewServer()
+
 func handle(_ interface{}, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
 	sent, _ := metadata.FromIncomingContext(stream.Context())
@@ -124,6 +140,10 @@ func handle(_ interface{}, stream grpc.ServerStream) error {
 			total += len(child(child(request, 1), 2))
 		case service + "StreamingOutputCall", service + "FullDuplexCall":
 			err = respond(stream, request)
+		case "/sidecars.Test/SetHealth":
+			state := grpc_health_v1.HealthCheckResponse_ServingStatus_value[string(request)]
+			healthServer.SetServingStatus("", grpc_health_v1.HealthCheckResponse_ServingStatus(state))
+			err = stream.SendMsg(&[]byte{})
 		default:
 			return status.Error(codes.Unimplemented, "unknown method "+method)
 		}
@@ -322,7 +342,10 @@ func main() {
 	if os.Args[1] == "server" {
 		listener, err := net.Listen("tcp", address)
 		must(err)
-		must(grpc.NewServer(grpc.UnknownServiceHandler(handle)).Serve(listener))
+		server := grpc.NewServer(grpc.UnknownServiceHandler(handle))
+		grpc_health_v1.RegisterHealthServer(server, healthServer)
+		reflection.Register(server)
+		must(server.Serve(listener))
 	}
 	connection, err := grpc.Dial(address, grpc.WithInsecure(), grpc.WithBlock(), grpc.WithTimeout(time.Minute))
 	must(err)
