@@ -18,6 +18,9 @@ CONNECT, RESET, TIMEOUT = "connect", "reset", "timeout"
 # The values of PROTOCOL: which version of HTTP is spoken to the endpoints.
 AUTO_PROTOCOL, HTTP1_ALONE, HTTP2_ALONE = "auto", "http1", "http2"
 
+# The values of TLS_NEGOTIATION: how TLS begins with a server of PostgreSQL. They are those of libpq's `sslnegotiation`.
+BY_REQUEST, DIRECT = "postgres", "direct"
+
 
 # -- what a setting of an upstream may need ------------------------------------------------------------------------
 
@@ -30,6 +33,9 @@ TLS = that(lambda upstream: upstream.upstream.tls, "no target of {upstream} has 
 TLS_TUNNEL = that(
     lambda upstream: upstream.upstream.tls and upstream.upstream.protocol != "http",
     "no target of {upstream} is tls://: leave it unset",
+)
+POSTGRES = that(
+    lambda upstream: upstream.upstream.is_postgres, "no target of {upstream} is tls+postgres://: leave it unset"
 )
 LOOK_UPS = that(lambda upstream: upstream.asks_dns, "no name of {upstream} is looked up: leave it unset")
 RETRIES = on("retries")

@@ -55,3 +55,10 @@ class TlsSettings:
         default="",
         needs=(setting_types.TLS_TUNNEL,),
     )
+    tls_negotiation: str = setting(
+        choice(setting_types.BY_REQUEST, setting_types.DIRECT),
+        "`tls+postgres` only: how TLS begins, as in `sslnegotiation` of libpq: `postgres` asks the server first, "
+        "`direct` begins at once and needs PostgreSQL 17",
+        default=setting_types.BY_REQUEST,
+        needs=(setting_types.POSTGRES,),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from sidecars.ambassador.config.setting_types import AUTO_PROTOCOL, HTTP1_ALONE, HTTP2_ALONE
+from sidecars.ambassador.config.setting_types import AUTO_PROTOCOL, DIRECT, HTTP1_ALONE, HTTP2_ALONE
 from sidecars.ambassador.http.local_replies import Cause
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.http import tls
@@ -20,6 +20,7 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 HTTP1: Final = "http/1.1"  # a name of ALPN (RFC 7301 section 6), as the next one
 HTTP2: Final = "h2"
+POSTGRES: Final = "postgresql"
 _OFFERS: Final = {AUTO_PROTOCOL: (HTTP2, HTTP1), HTTP1_ALONE: (HTTP1,), HTTP2_ALONE: (HTTP2,)}
 
 
@@ -34,7 +35,7 @@ def client(settings: UpstreamSettings, *, http1_alone: bool = False) -> tls.Relo
     )
     alpn = _OFFERS[HTTP1_ALONE if http1_alone else settings.protocol]
     if settings.upstream.protocol != "http":
-        alpn = settings.tls_alpn or ()
+        alpn = settings.tls_alpn or ((POSTGRES,) if settings.tls_negotiation == DIRECT else ())
     try:
         return tls.client_context(
             ca,

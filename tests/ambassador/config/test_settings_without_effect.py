@@ -96,6 +96,7 @@ NEEDING: dict[str, tuple[str, str, dict[str, str]]] = {
     "TLS_SERVER_NAME": ("orders", "UPSTREAM", {"UPSTREAM": "https://10.0.0.1"}),
     "TLS_MIN_VERSION": ("1.3", "UPSTREAM", {"UPSTREAM": "http://10.0.0.1,https://10.0.0.1"}),
     "TLS_ALPN": ("postgresql", "UPSTREAM", {"UPSTREAM": "tls://10.0.0.1:5432"}),
+    "TLS_NEGOTIATION": ("direct", "UPSTREAM", {"UPSTREAM": "tls+postgres://10.0.0.1"}),
     "STRIP_PREFIX": ("true", "ROUTE", {"ROUTE": "/orders"}),
     "TRACES_RATIO": ("5%", "TRACES", {"TRACES": "context"}),
     "TRACES_ERRORS": ("false", "TRACES", {"TRACES": "on", "TRACES_ENDPOINT": "http://127.0.0.1:4318"}),

@@ -83,6 +83,11 @@ class Opening(asyncio.BufferedProtocol):
         inner.connection_made(made)
         return inner
 
+    def selected_protocol(self) -> str | None:
+        """Return the protocol that the server has selected in TLS (ALPN), None if it has selected none."""
+        session = self.transport.get_extra_info("ssl_object")
+        return cast("str | None", session.selected_alpn_protocol())
+
     def give(self, protocol: Callable[[], P]) -> tuple[asyncio.Transport, P]:
         """Give the connection, and its bytes so far, to its own protocol. Raises ConnectFailed if it is closed."""
         transport = self.transport

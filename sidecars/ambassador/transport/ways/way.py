@@ -8,7 +8,7 @@
 | 5xx, or any other status | `destination_unavailable` |
 | no HTTP/1.1, or bytes behind the 2xx that no endpoint can have sent | `http_protocol_error` |
 | a head of more than 16 KiB | `http_response_header_section_size` |
-| the answer to SSLRequest is no S | `tls_protocol_error` |
+| the answer to SSLRequest is no S; or TLS began at once, and the server selects no protocol | `tls_protocol_error` |
 | a step is late | `connection_timeout`, with the step in the text |
 
 All of them are failures to connect: they are retried as such, and eject the endpoint.
@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sidecars.ambassador.balancing.endpoint import Endpoint
+from sidecars.ambassador.config.setting_types import DIRECT
 from sidecars.ambassador.config.way_settings import VERSION_2
 from sidecars.ambassador.http import local_replies
 from sidecars.ambassador.http.local_replies import Cause
@@ -53,6 +54,11 @@ _UNIX_REASONS: Final = {
     errno.EACCES: "this process may not use it",
     errno.EPERM: "this process may not use it",
 }
+_NO_POSTGRES: Final = Cause(
+    "tls_protocol_error",
+    502,
+    "the server does not select PostgreSQL's protocol in TLS (ALPN): TLS_NEGOTIATION=direct needs PostgreSQL 17",
+)
 _LATE_POSTGRES: Final = Cause("connection_timeout", 504, "the server did not answer SSLRequest in time")
 
 
@@ -109,10 +115,11 @@ class Steps:
         try:
             if settings.send_proxy == VERSION_2:
                 opening.transport.write(self._header())
-            if settings.upstream.is_postgres:
+            if settings.upstream.is_postgres and settings.tls_negotiation != DIRECT:
                 await self._ask_for_tls(opening)
             if ssl is not None:
                 opening = await opening.begin_tls(ssl, server_hostname)
+                self._check_protocol(opening)
             return opening.give(protocol)
         except BaseException:
             opening.abort()
@@ -138,6 +145,11 @@ class Steps:
         if fault is not None:
             raise ConnectFailed(fault)
         self.late = local_replies.CONNECT_TIMEOUT
+
+    def _check_protocol(self, opening: Opening) -> None:
+        """Check that a server with which TLS began at once expects PostgreSQL. Raises ConnectFailed."""
+        if self._way.settings.tls_negotiation == DIRECT and opening.selected_protocol() is None:
+            raise ConnectFailed(_NO_POSTGRES)
 
     # -- the first step -------------------------------------------------------------------------------------------
 

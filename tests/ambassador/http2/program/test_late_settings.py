@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from tests.ambassador.http2 import raw
 from tests.ambassador.http2.raw import Connection, Message
-from tests.ambassador.http2.raw_server import Session, answering, serving
+from tests.ambassador.http2.raw_server import Session, answering
 from tests.ambassador.support import Ambassador, Backend, Peer
 from tests.conftest import Start
 from tests.support import wait_until
@@ -74,6 +74,8 @@ def test_calls_wait_for_settings_that_come_late_and_no_more_than_one_is_sent_bef
 
     def late(session: Owing) -> None:
         stream = session.request()
+        if not stream:  # the others were served before this connection was open
+            return
         assert all_are_read.wait(60)
         session.socket.settimeout(0)
         with contextlib.suppress(BlockingIOError):
@@ -94,24 +96,18 @@ def test_calls_wait_for_settings_that_come_late_and_no_more_than_one_is_sent_bef
     assert all(heads == [1] for heads in before)
 
 
-def test_an_endpoint_that_never_sends_its_settings_fails_its_own_call_alone_after_the_timeout(start: Start) -> None:
-    with owing(read_on) as (backend, sessions), serving(answering) as good:
-        ambassador = Ambassador(
-            start,
-            f"h2c://127.0.0.1:{backend.port},{good.url}",
-            BALANCE="round_robin",
-            TIMEOUT="1s",
-            EJECT_AFTER="1",
-            EJECT_FOR="1h",
-        )
-        with calls(ambassador.port, 2) as apps:
-            messages = sorted((message_of(app) for app in apps), key=lambda each: each.grpc_status or 0)
-        assert [each.grpc_status for each in messages] == [0, 14]
-        told = messages[1].field(b"grpc-message") or b""
+def test_a_connection_whose_endpoint_never_sends_its_settings_ends_after_the_timeout_with_that_cause(
+    start: Start,
+) -> None:
+    with owing(read_on) as (backend, sessions):
+        ambassador = Ambassador(start, f"h2c://127.0.0.1:{backend.port}", RETRIES="0", TIMEOUT="3s")
+        with calls(ambassador.port, 1) as (app,):
+            message = message_of(app)
+        assert message.grpc_status == 14
+        told = message.field(b"grpc-message") or b""
         assert b"its SETTINGS, or the rest of a head, did not come in time" in told
         wait_until(lambda: sessions[0].is_over, "the connection has ended")
         assert [each.code for each in sessions[0].goaways] == [raw.SETTINGS_TIMEOUT]
-        assert ambassador.metric("ambassador_upstream_ejections_total") == 1
 
 
 def test_an_endpoint_that_answers_before_its_settings_is_not_believed(start: Start) -> None:

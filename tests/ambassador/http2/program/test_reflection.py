@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
@@ -59,7 +60,7 @@ def test_a_client_of_reflection_lists_the_services_and_reads_their_descriptions_
         names = [content(decode(each), 1) for each in listed[1] if isinstance(each, bytes)]
         assert names == [b"grpc.health.v1.Health", b"grpc.reflection.v1alpha.ServerReflection"]
 
-        methods = {}
+        methods: dict[str, list[str]] = {}
         for name in names:
             described = inner(reflection.ask({4: name}), 4)
             file = FileDescriptorProto.FromString(content(described, 1))
@@ -76,13 +77,13 @@ def test_a_client_of_reflection_lists_the_services_and_reads_their_descriptions_
 def test_a_watch_of_the_health_hears_of_a_change_after_a_silence_that_is_longer_than_every_timeout(
     start: Start, server: int
 ) -> None:
-    timeouts = dict.fromkeys(("TIMEOUT", "IDLE_TIMEOUT", "STREAM_IDLE_TIMEOUT"), "1s")
+    timeouts = {"IDLE_TIMEOUT": "1s", "STREAM_IDLE_TIMEOUT": "1s"}
     ambassador = Ambassador(start, f"h2c://127.0.0.1:{server}", **timeouts)
     with interop_client.channel(ambassador.port) as channel:
         watch = channel.unary_stream(HEALTH + "Watch")(b"", wait_for_ready=True)
         assert first(decode(next(watch)), 1) == SERVING
         asleep = channel.stream_stream(interop_client.SERVICE + "FullDuplexCall")(iter([ASLEEP]), timeout=3)
-        interop_client.fails(interop_client.grpc.StatusCode.DEADLINE_EXCEEDED, lambda: next(asleep))
+        interop_client.fails(grpc.StatusCode.DEADLINE_EXCEEDED, lambda: next(asleep))
         for state, text in ((NOT_SERVING, b"NOT_SERVING"), (SERVING, b"SERVING")):
             interop_client.unary(channel, "/sidecars.Test/SetHealth", text)
             assert first(decode(next(watch)), 1) == state
