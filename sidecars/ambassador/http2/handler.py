@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from sidecars.ambassador.http2.fields import Field
 from sidecars.ambassador.http2.heads import RequestHead, ResponseHead
@@ -107,6 +107,45 @@ class ConnectionHandler(ABC):
 
         No stream is reported any more. The handler ends them all.
         """
+
+
+class NoHandler(ConnectionHandler):
+    """The handler of connections whose own one is gone: nobody hears of what still happens."""
+
+    def on_request(
+        self, stream: Stream, head: RequestHead, pieces: Sequence[bytes], *, end: bool, trailers: Sequence[Field]
+    ) -> None: ...
+
+    def on_rejected(self, stream: Stream, status: int, reason: str, content_type: bytes) -> None: ...
+
+    def on_interim(self, stream: Stream, head: ResponseHead) -> None: ...
+
+    def on_response(
+        self, stream: Stream, head: ResponseHead, pieces: Sequence[bytes], *, end: bool, trailers: Sequence[Field]
+    ) -> None: ...
+
+    def on_settings(self) -> None: ...
+
+    def on_goaway(self, last_stream_id: int, code: int) -> None: ...
+
+    def on_body(self, stream: Stream, pieces: Sequence[bytes], *, end: bool, trailers: Sequence[Field]) -> None: ...
+
+    def on_reset(self, stream: Stream, code: int, *, is_unprocessed: bool) -> None: ...
+
+    def on_malformed(self, stream: Stream, status: int, reason: str) -> None: ...
+
+    def on_writable(self, stream: Stream) -> None: ...
+
+    def on_ping_ack(self, payload: bytes) -> None: ...
+
+    def on_output(self) -> None: ...
+
+    def write_output(self) -> None: ...
+
+    def on_broken(self, code: int, reason: str) -> None: ...
+
+
+NOBODY: Final = NoHandler()
 
 
 class DelegatingHandler(ConnectionHandler):

@@ -25,7 +25,7 @@ from sidecars.ambassador.http2.frames import (
     rst_stream_frame,
     settings_frame,
 )
-from sidecars.ambassador.http2.handler import ConnectionHandler
+from sidecars.ambassador.http2.handler import NOBODY, ConnectionHandler
 from sidecars.ambassador.http2.peer_settings import MAX_CONCURRENT_STREAMS
 from sidecars.ambassador.http2.streams import ENDED_BY_PEER, ENDED_BY_US, ClosedStreams, Stream, StreamBudget
 from sidecars.ambassador.http2.work_limits import STREAMS_EACH, WorkLimits
@@ -46,7 +46,7 @@ class SendingHalf:
     """
 
     def __init__(self, handler: ConnectionHandler, *, is_client: bool) -> None:
-        self.handler = handler
+        self.handler: ConnectionHandler = handler
         self.is_client = is_client
         self.streams: dict[int, Stream] = {}
         self.queued: int = 0
@@ -67,6 +67,10 @@ class SendingHalf:
         self._has_sent_block = False
 
     # -- for the handler ------------------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """Report nothing any more: the transport is lost. With the handler this object would be a circle."""
+        self.handler = NOBODY
 
     def send_head(self, stream: Stream, block: bytes, *, end: bool) -> None:
         """Send a head in our encoding of HPACK: of a request, an interim response or a response.

@@ -113,6 +113,7 @@ class Http2Transport(StreamCarrier):
         self.untaken.note_taken()
         self.abandon_all()
         self._note_memory()
+        self.core.leave()
 
     def pause_writing(self) -> None:
         self.is_full = True
@@ -337,11 +338,11 @@ class Http2Transport(StreamCarrier):
     def abandon_all(self) -> None:
         """End all exchanges: the app is gone, or cannot be understood any more."""
         sides, self.sides = self.sides, {}
-        self._finished = []
-        self._writable = []
+        self._finished, self._writable = [], []
         for side in sides:
             side.abandon(GONE)
             self.core.release(side.stream)
+            side.stream.user = None
 
 
 def side_of(stream: Stream) -> Http2Stream | None:

@@ -184,6 +184,7 @@ class EndpointTransport(StreamCarrier):
         self._owner.on_closed(self)
         self._lose_all(local_replies.CONNECTION_CLOSED if error is None else connect_errors.of_breaking(error))
         self._note_memory()
+        self.core.leave()
 
     def pause_writing(self) -> None:
         self.untaken.note_full()
