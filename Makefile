@@ -169,7 +169,7 @@ soak: compiled ## REQUESTS through the ambassador (10 million), as the images ha
 	PYTHONSAFEPATH=1 PYTHONPATH=build/compiled:. $(BIN)/python -m tests.ambassador.soak --requests $${REQUESTS:-10000000}
 
 compiled: $(VENV)/dev.stamp ## the code as the images have it, with the ambassador's data path compiled, in build/compiled; OPTIMIZE=0 compiles sooner
-	$(BIN)/python compile.py build/compiled --optimize $(or $(OPTIMIZE),3)
+	$(BIN)/python compile.py build/compiled --optimize $(or $(OPTIMIZE),2)
 	@$(BYTECODE) build/compiled
 
 test-compiled: $(if $(BUILT),,compiled) ## the tests of the compiled packages, against the compiled form; BUILT=1: as it is in build/compiled

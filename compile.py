@@ -22,6 +22,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 
+# The functions call each other directly. mypyc exports all of them, and a call of an exported function goes through a
+# table, since another library might replace the function. With that our code takes 8 % more instructions for a call of
+# gRPC, and misses the first cache of instructions 25 % more often.
+DIRECT_CALLS = "-fvisibility=hidden"
+# 20,000 addresses in tables of the code depend on where it is loaded: packed they take 7 KB, and not half a megabyte.
+PACKED = "-Wl,-z,pack-relative-relocs"
+
 # The packages of a sidecar that each request passes through. All their modules are compiled together: only modules of
 # one compilation call each other without Python between them.
 COMPILED = {
@@ -41,7 +48,7 @@ def main() -> int:
         "--packages", metavar="SIDECAR", help="print the packages of it that are compiled, and compile nothing"
     )
     parser.add_argument(
-        "--optimize", choices=("0", "1", "2", "3"), default="3", help="the level of the C compiler's optimization"
+        "--optimize", choices=("0", "1", "2", "3"), default="2", help="the level of the C compiler's optimization"
     )
     arguments = parser.parse_args()
     if arguments.packages:
@@ -63,7 +70,7 @@ def sources(sidecar: str, root: Path = ROOT) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in found)
 
 
-def compile_into(folder: Path, level: str = "3") -> None:
+def compile_into(folder: Path, level: str = "2") -> None:
     shutil.rmtree(folder / "sidecars", ignore_errors=True)
     shutil.copytree(ROOT / "sidecars", folder / "sidecars", ignore=shutil.ignore_patterns("__pycache__", "*.md"))
     os.chdir(folder)
@@ -91,9 +98,10 @@ def make(sidecar: str, level: str) -> None:
         )
         # The C code has its own path in it; the same source gives the same bytes. GCC compares the indentation of each
         # `if` with the line below it, and reads the file again for that: three of four minutes, for code of no person.
-        own = [f"-ffile-prefix-map={scratch}=.", "-Wno-misleading-indentation"]
+        own = [f"-ffile-prefix-map={scratch}=.", "-Wno-misleading-indentation", DIRECT_CALLS]
         for extension in extensions:
             extension.extra_compile_args = [*extension.extra_compile_args, *own]
+            extension.extra_link_args = [*extension.extra_link_args, PACKED]
         command = build_ext(Distribution({"name": sidecar, "ext_modules": extensions}))
         command.inplace = True
         command.build_lib = command.build_temp = scratch

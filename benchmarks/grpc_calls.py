@@ -5,6 +5,10 @@ nghttpd and is pinned to one core; h2load and nghttpd have the other one. Each r
 so a busy machine affects all alike. CPU is read from /proc, so waiting costs nothing. The calls are those of two loads:
 4 connections with 8 streams each, where a read brings several calls, and one call at a time, where each costs a whole
 turn of everything. A relay that only copies bytes shows what of that turn is the machine's.
+
+Latency has two loads, too, of 1,000 calls a second. h2load looks at the time of a connection every 10 ms. Four
+connections make bursts of ten calls, in which most calls wait for others, in a process that has slept for 10 ms. Ten
+connections that begin 101 ms after each other make one call a millisecond.
 """
 
 from __future__ import annotations
@@ -31,6 +35,11 @@ LOADS = {"4 x 8": (4, 8), "1 x 1": (1, 1)}  # connections, streams of each
 CALLS = {"4 x 8": 20_000, "1 x 1": 4_000}
 MOST_OF_RELAY = 2.5  # times the CPU of a relay, for calls one at a time
 RATE = 1000  # calls a second, for latency
+PACES = {  # connections, and how they begin
+    "bursts": (4, ()),
+    "evenly": (10, ("-r", "1", "--rate-period=101ms")),
+}
+BEGINNING = 1.2  # seconds until all connections are there
 STREAMS, CONNECTIONS = 100, 100  # quiet ones: on each connection of the app, and connections
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 
@@ -57,12 +66,15 @@ def call_cpu(proxy: Proxy, body: Path, load: str) -> float:
     return (proxy.cpu() - before) / CALLS[load] * 1e6
 
 
-def latencies(port: int, body: Path, seconds: float) -> list[float]:
-    """Return, sorted, the milliseconds of calls at a steady rate, over 4 connections."""
+def latencies(port: int, body: Path, seconds: float, pace: str) -> list[float]:
+    """Return, sorted, the milliseconds of calls at a steady rate, once all connections are there."""
     log = body.with_name(f"latencies-{port}")
     log.unlink(missing_ok=True)
-    h2load(port, body, int(RATE * seconds), 4, 16, f"--rps={RATE // 4}", f"--log-file={log}")
-    return sorted(int(line.split("\t")[2]) / 1000 for line in log.read_text().splitlines())
+    connections, more = PACES[pace]
+    h2load(port, body, int(RATE * seconds), connections, 16, f"--rps={RATE // connections}", f"--log-file={log}", *more)
+    lines = [line.split("\t") for line in log.read_text().splitlines()]
+    first = min(int(line[0]) for line in lines) + (BEGINNING * 1e6 if more else 0)
+    return sorted(int(line[2]) / 1000 for line in lines if int(line[0]) >= first)
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -167,11 +179,13 @@ def main() -> int:
             for load in LOADS:
                 for proxy in proxies:
                     found[load][proxy.name].append(call_cpu(proxy, body, load))
-            direct = latencies(origin.port, body, arguments.seconds)
-            for proxy in proxies:
-                taken = latencies(proxy.ports[GRPC], body, arguments.seconds)
-                for measured, share in (("p50", 0.5), ("p99", 0.99)):
-                    found[measured][proxy.name].append(percentile(taken, share) - percentile(direct, share))
+            for pace in PACES:
+                direct = latencies(origin.port, body, arguments.seconds, pace)
+                for proxy in proxies:
+                    taken = latencies(proxy.ports[GRPC], body, arguments.seconds, pace)
+                    for measured, share in (("p50", 0.5), ("p99", 0.99)):
+                        added = percentile(taken, share) - percentile(direct, share)
+                        found[f"{measured}, {pace}"][proxy.name].append(added)
         for proxy in proxies:
             found["memory"][proxy.name].append(proxy.memory())
     idle, each, cpu = quiet_streams(form)
@@ -181,8 +195,10 @@ def main() -> int:
 _SHOWN = {
     "4 x 8": ("CPU a call, 4 connections x 8 streams", "µs"),
     "1 x 1": ("CPU a call, one at a time", "µs"),
-    "p50": ("latency added at 1,000 calls/s, p50", "ms"),
-    "p99": ("latency added at 1,000 calls/s, p99", "ms"),
+    "p50, evenly": ("latency added at one call a ms, p50", "ms"),
+    "p99, evenly": ("latency added at one call a ms, p99", "ms"),
+    "p50, bursts": ("latency added at ten calls every 10 ms, p50", "ms"),
+    "p99, bursts": ("latency added at ten calls every 10 ms, p99", "ms"),
     "memory": ("memory, after these calls", "MB"),
 }
 
@@ -205,8 +221,10 @@ def report(found: Measurements, missing: list[str], idle: float, each: float, cp
     figures += [
         Figure("CPU a call, 4 x 8", ours("4 x 8"), 60, "µs"),
         Figure("CPU a call, 1 x 1", ours("1 x 1"), 115, "µs"),
-        Figure("latency added, p50", ours("p50"), 0.25, "ms"),
-        Figure("latency added, p99", ours("p99"), 1.0, "ms"),
+        Figure("latency added, evenly, p50", ours("p50, evenly"), 0.25, "ms"),
+        Figure("latency added, evenly, p99", ours("p99, evenly"), 1.0, "ms"),
+        Figure("latency added, bursts, p50", ours("p50, bursts"), 0.25, "ms"),
+        Figure("latency added, bursts, p99", ours("p99, bursts"), 1.0, "ms"),
         Figure("memory, idle", idle, 38, "MB"),
         Figure("memory of a quiet stream, of 10,000", each, 4, "KB"),
         Figure("CPU of 10,000 quiet streams", cpu * 100, 5, "%"),
