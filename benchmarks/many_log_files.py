@@ -5,7 +5,8 @@ possible:
 
 - from the start until the first line is at the sink;
 - the longest answer of `/livez` from the start until all lines are at the sink, and while the files are idle;
-- CPU time and memory while nothing is written: the share of a core in IDLE seconds, and the resident memory;
+- CPU time and memory while nothing is written: the share of a core in IDLE seconds, and the resident memory, also after
+  a restart with the state of all files;
 - from the writing of a line to a file that is closed until the line is at the sink, the slowest of some;
 - lines that are missing, or came under two ids, also after ROUNDS in which closed files are written and renamed, or
   replaced by files with their inodes. A repeat under the same id is allowed: a request may have timed out.
@@ -36,6 +37,8 @@ from tests.support import Program, free_port
 FILES, FOLDERS, DESCRIPTORS = 20_000, 200, 1_024
 IDLE, LINES, PATIENCE = 30.0, 20, 300.0  # seconds, lines, seconds
 ROUNDS, TURNED_OVER = 4, 600  # rounds, files of each
+REST = 15.0  # seconds until a process that was started again has closed its files
+LAST = "this line was written after the restart"
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -119,6 +122,15 @@ def wait_until(done: Callable[[], bool]) -> float:
     return time.monotonic() - began
 
 
+def memory_after_restart(program: Program, log: Path, arrivals: Arrivals, arrived: int) -> float:
+    """Return the resident memory of a process that has found all files of its state again, and rests."""
+    with log.open("a") as file:
+        file.write(f"{LAST}\n")
+    wait_until(lambda: len(arrivals) > arrived)
+    time.sleep(REST)
+    return resident(program.process.pid)
+
+
 def measure(folder: Path, files: int) -> list[Figure]:
     receiver, port = Receiver(), free_port()
     variables = environ(folder, port, LOGSHIPPER_SINK=receiver.url)
@@ -162,13 +174,16 @@ def measure(folder: Path, files: int) -> list[Figure]:
             time.sleep(4)  # the files are closed
         peak = resident(pid, "VmHWM")
         exit_code = program.stop(60)
+        program = Program(["-c", code], variables, folder)
+        again = memory_after_restart(program, logs[0], arrivals, files + LINES + len(turned_over))
+        program.stop(60)
     finally:
         print(program.stderr[-2000:])
         program.kill()
         receiver.close()
     written = {f"{number} is the first line of its file" for number in range(files)}
     written |= {f"{number} is a line in a closed file" for number in range(1, LINES + 1)}
-    written |= turned_over
+    written |= turned_over | {LAST}
     len(arrivals)
     print(f"missing: {arrivals.missing(written)[:5]}, under two ids: {arrivals.under_two_ids()[:5]}")
     print(f"all lines after {first + everything:.1f} s, {spent:.1f} s of CPU; peak {peak:.0f} MiB; exit {exit_code}")
@@ -178,6 +193,7 @@ def measure(folder: Path, files: int) -> list[Figure]:
         Figure("/livez, while nothing is written", probes.worst, 100, "ms"),
         Figure("idle: share of a core", share, 3, "%", note=f"{IDLE:.0f} s, {DESCRIPTORS} descriptors"),
         Figure("idle: resident memory", memory, 60, "MiB"),
+        Figure("idle: resident memory, after a restart", again, 60, "MiB"),
         Figure("a line in a closed file, until it is at the sink", slowest, 2, "s", note=f"slowest of {LINES}"),
         Figure("lines missing", len(arrivals.missing(written)), 0, "lines"),
         Figure(

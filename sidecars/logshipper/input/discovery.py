@@ -34,8 +34,7 @@ _MOST_NAMES = 20_000  # of one directory in which a rotated file is searched
 _STEP = 100  # files between two steps of a listing
 _CHOSEN_AT_ONCE = 2000  # files: some milliseconds
 
-Version = tuple[int, int]
-"""Size and time of modification of a file."""
+Version = tuple[int, int]  # size and time of modification of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +104,15 @@ class ListedFiles(Mapping[FileKey, FoundFile]):
 
     def changed(self) -> Iterator[FoundFile | None]:
         """Yield the files that are new, or are not where or as they were seen last, and None for each other one."""
-        for one in self._files.values():
-            yield one if isinstance(one, FoundFile) else None
+        return (one if isinstance(one, FoundFile) else None for one in self._files.values())
 
 
 class Listing:
     """The regular files that the globs match now. Made for one scan.
 
     Each file is listed once, under any number of names (links, hard links). `followed` has the files that are followed:
-    they are listed in any case, and come first. The oldest of the new files follows them.
+    they are listed in any case, and come first. The oldest of the new files follows them. `dormant`: files that are
+    looked for. They may be very many, so their paths and keys are not made a second time.
 
     `refused(path, error, input)` is called for a file or directory that may not be looked at. Without the call it would
     seem to be empty. `input` is "" for a path that does not make the input unreadable: a directory that only `**` has
@@ -126,11 +125,13 @@ class Listing:
         volumes: LogVolumes,
         refused: Callable[[str, OSError, str], None],
         followed: Mapping[FileKey, Followed] | None = None,
+        dormant: Mapping[FileKey, Followed] | None = None,
     ) -> None:
         self._inputs = inputs
         self._volumes = volumes
         self._refused = refused
         self._followed = followed or {}
+        self._dormant = dormant or {}
         self._owners: Counter[int] = Counter()  # of the listed files that are followed, by user id
         self._new: dict[FileKey, FoundFile] = {}  # files that are not followed yet
         self.files = ListedFiles()
@@ -205,6 +206,9 @@ class Listing:
             if tail.is_at(path, status.st_size, status.st_mtime_ns):
                 self.files.add(tail)
                 return
+        if (lost := self._dormant.get(key)) is not None:
+            was = lost.as_found()
+            key, path = was.key, was.path if was.path == path else path
         found = FoundFile(path, known.input if known else name, key, status.st_size, status.st_mtime_ns, owner)
         if tail is None:
             self._new[key] = found

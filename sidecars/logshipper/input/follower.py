@@ -149,8 +149,7 @@ class Follower(CompressedCopies):
     def poll(self) -> bool:
         """Look at the followed files in one go. Return True if there may be something new to read."""
         before, self._has_news = self._has_news, False
-        for _ in self.poll_steps(self.open_files.some_parked()):
-            pass
+        steps.run(self.poll_steps(self.open_files.some_parked()))
         news, self._has_news = self._has_news, self._has_news or before
         return news
 
@@ -169,7 +168,8 @@ class Follower(CompressedCopies):
         """Do the first half of a scan: list the files, poll the followed ones, and find those of dormant tails."""
         self.access.begin_scan()
         self._volumes.refresh(self.access.refused)
-        listing = Listing(self._inputs, self._volumes, self.access.refused, self._by_key)
+        dormant = {tail.key: tail for tail in self.tails.values() if tail.dormant}
+        listing = Listing(self._inputs, self._volumes, self.access.refused, self._by_key, dormant)
         yield from listing.steps()
         self.access.note_left_out(listing.left_out)
         self._leave_own_files(listing.files)

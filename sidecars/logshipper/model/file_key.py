@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 FileKey = tuple[int, int]
 """Device and inode of a file."""
@@ -10,4 +11,10 @@ FileKey = tuple[int, int]
 
 def file_key(status: os.stat_result) -> FileKey:
     """Return the key of the file with this status."""
-    return (status.st_dev, status.st_ino)
+    return (same_device(status.st_dev), status.st_ino)
+
+
+@lru_cache(maxsize=256)
+def same_device(device: int) -> int:
+    """Return the number of a device as the same object each time: very many files are on few devices."""
+    return device

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from sidecars.logshipper.model.file_key import FileKey
+from sidecars.logshipper.model.file_key import FileKey, same_device
 from sidecars.logshipper.model.fingerprint import START, Fingerprint
 from sidecars.logshipper.model.times.event_times import FileTimes
 
@@ -60,7 +60,7 @@ class FileState:
         self.first_path = path if first_path == path else first_path  # under which it was first seen: records show it
         self.path = path  # where it was last seen
         self.input = input
-        self.key: FileKey = (device, inode)
+        self.key: FileKey = (same_device(device), inode)
         self.size = size  # bytes that were seen
         self.prefix = prefix
         self.seen = prefix if seen == prefix else seen  # the end of what was seen, shipped or not

@@ -7,8 +7,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from sidecars.logshipper.input.discovery import FoundFile, ListedFiles
+from sidecars.logshipper.input.discovery import FoundFile, ListedFiles, Listing
 from sidecars.logshipper.input.tail import Tail
+from sidecars.logshipper.model import steps
 from sidecars.logshipper.state.file_state import FileState
 from tests.logshipper.input.test_idle_files import QUIET, idle, states
 from tests.logshipper.pod import Pod
@@ -73,6 +74,19 @@ def test_a_scan_makes_no_object_for_a_file_that_is_followed_and_unchanged(tmp_pa
     for _ in pod.follower.scan_steps(first=False):
         most = max(most, len(found_files()) - before)
     assert most <= 1
+
+
+def test_a_listing_after_the_start_makes_no_second_path_and_key_of_a_file_that_is_looked_for(tmp_path: Path) -> None:
+    """The memory of 20,000 paths, keys and numbers was not given back: it lay between what stays."""
+    pod = idle(tmp_path, count=3)
+    dormant = {tail.key: tail for tail in pod.follower.tails.values()}
+    listing = Listing(pod.follower._inputs, pod.follower._volumes, lambda *_: None, {}, dormant)
+    steps.run(listing.steps())
+    assert listing.files.keys() == dormant.keys()
+    for found in listing.files.values():
+        assert found.key is dormant[found.key].key
+        assert found.path is dormant[found.key].state.path
+    assert len({id(key[0]) for key in dormant}) == 1, "the number of their device"
 
 
 def found_files() -> list[object]:

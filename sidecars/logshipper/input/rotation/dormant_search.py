@@ -74,10 +74,10 @@ class DormantSearch:
         One whose directory cannot be read is not missed: nothing is known about it. Without the listing of a scan no
         truncated files are searched.
         """
-        before = [(tail, tail.key, tail.state.identity) for tail in tails]
+        keys, identities = [tail.key for tail in tails], [tail.state.identity for tail in tails]  # no tuple a tail
         yield from self._search(tails, listing or {})
         if listing is not None:
-            yield from self._search_truncated(before, listing)
+            yield from self._search_truncated(zip(tails, keys, identities, strict=True), listing)
 
     def _search(self, tails: Collection[Tail], listing: Mapping[FileKey, FoundFile]) -> Generator[None, None, None]:
         self._missed.keep_only({tail.state.generation for tail in tails})
