@@ -129,8 +129,8 @@ bench: $(VENV)/dev.stamp ## each sidecar beside its real peers, and a report; fa
 chaos-s3: $(VENV)/dev.stamp $(VENV)/peers.stamp ## kill -9 KILLS times (200) for each S3 server, with lost answers, errors and conflicts; each line in one object
 	$(BIN)/python -m tests.logshipper.chaos_s3 --kills $${KILLS:-200}
 
-chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000) for each of PROFILES (sinks,relp,compressed,rotations,collectors,node), and a kill at each call that changes a file; no line may be lost
-	$(BIN)/python -m tests.logshipper.chaos --rounds $${ROUNDS:-1000} --profiles $${PROFILES:-sinks,relp,compressed,rotations,collectors,node}
+chaos: $(VENV)/dev.stamp ## kill -9, rotations and sink faults, ROUNDS of them (1000) for each of PROFILES (sinks,relp,compressed,rotations,collectors,node,http,tls,streams), and a kill at each call that changes a file; no line may be lost
+	$(BIN)/python -m tests.logshipper.chaos --rounds $${ROUNDS:-1000} --profiles $${PROFILES:-sinks,relp,compressed,rotations,collectors,node,http,tls,streams}
 	CRASH_POINTS=all $(BIN)/python -m pytest tests/logshipper/program/test_crash_points.py tests/warcopier/program/test_crash_points.py tests/warcopier/program/test_crash.py
 
 chaos-grpc: $(VENV)/dev.stamp ## CALLS (10000) of gRPC each through graceful restarts and kill -9 of replicas, and 1,000 cancellations a second for SECONDS_OF_CANCELLATION (60)

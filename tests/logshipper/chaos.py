@@ -18,6 +18,8 @@ Up to 50 rounds use the same files. The profiles:
 - `rotations`: hundreds of files are renamed up to ten times a second, also during starts and scans (`chaos_rotations`).
 - `collectors`: a Splunk that acknowledges late or never, a Graylog, a Fluentd, and a real NATS (`chaos_collectors`).
 - `node`: the files of a node's Pods, with the steps of the kubelet (`chaos_node`).
+- `http`, `tls`: Loki and OTLP; all sinks over HTTP, RELP and Forward, with TLS (`chaos_receivers`).
+- `streams`: syslog and GELF over TCP and TLS, which acknowledge nothing, and standard output (`chaos_receivers`).
 
 At the end:
 
@@ -44,6 +46,7 @@ from pathlib import Path
 from tests.logshipper.chaos_collectors import CollectorChaos
 from tests.logshipper.chaos_compressed import CompressedChaos
 from tests.logshipper.chaos_node import NodeChaos
+from tests.logshipper.chaos_receivers import HttpChaos, StreamChaos, TlsChaos
 from tests.logshipper.chaos_relp import RelpChaos
 from tests.logshipper.chaos_rotations import RotationChaos
 from tests.logshipper.chaos_runs import Chaos
@@ -55,6 +58,9 @@ PROFILES: dict[str, type[Chaos]] = {
     "rotations": RotationChaos,
     "collectors": CollectorChaos,
     "node": NodeChaos,
+    "http": HttpChaos,
+    "tls": TlsChaos,
+    "streams": StreamChaos,
 }
 
 

@@ -13,6 +13,8 @@ from base64 import b64decode
 from collections import Counter
 from typing import Any, ClassVar
 
+import trustme
+
 from tests.logshipper.chaos_runs import Chaos
 from tests.logshipper.nats_server import Client, nats_server
 from tests.logshipper.receivers.forward import Forward
@@ -49,7 +51,9 @@ class CollectorChaos(Chaos):
         self.splunk, self.graylog, self.fluentd = Splunk(), GelfHttp(), Forward()
         self.graylog.in_bulk = True
         (self.folder / "nats").mkdir()
-        port = self._open.enter_context(nats_server(self.folder / "nats"))
+        is_secure = seed % 2 == 1
+        more, ca = self._certificate() if is_secure else ("", "")
+        port = self._open.enter_context(nats_server(self.folder / "nats", more))
         client = Client(port)
         self._open.callback(client.close)
         self.stream = Stream(client)
@@ -61,8 +65,16 @@ class CollectorChaos(Chaos):
             "LOGSHIPPER_GRAYLOG_SINK_BULK": "true",
             "LOGSHIPPER_GRAYLOG_IN_FLIGHT": ("1", "3")[seed % 2],
             "LOGSHIPPER_FLUENTD_SINK": self.fluentd.url,
-            "LOGSHIPPER_STREAM_SINK": f"nats://127.0.0.1:{port}/logs.app",
+            "LOGSHIPPER_STREAM_SINK": f"nats{'+tls' if is_secure else ''}://localhost:{port}/logs.app",
+            **({"LOGSHIPPER_STREAM_SINK_CA": ca} if is_secure else {}),
         }
+
+    def _certificate(self) -> tuple[str, str]:
+        """Return the configuration of a server with and without TLS, and the file of its authority."""
+        authority, both = trustme.CA(), self.folder / "both.pem"
+        authority.cert_pem.write_to_path(self.folder / "ca.crt")
+        authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(both)
+        return f'tls {{ cert_file: "{both}", key_file: "{both}" }}\nallow_non_tls: true', str(self.folder / "ca.crt")
 
     def fail(self) -> None:
         self.random.choice((self.splunk, self.graylog)).mode = self.random.choice(_MODES)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import resource
+import ssl
 import threading
 import time
 from collections import Counter
@@ -77,6 +78,11 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.port}{self.path}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
+
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on. The handshake is the connection's thread's work."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = self.url.replace("http://127.0.0.1", "https://localhost")
 
     def _respond(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))

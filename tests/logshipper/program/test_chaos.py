@@ -19,6 +19,9 @@ from tests.logshipper.chaos import PROFILES
         ("rotations", 2, 3),
         ("collectors", 5, 4),
         ("node", 3, 3),
+        ("http", 2, 3),
+        ("tls", 2, 3),
+        ("streams", 2, 3),
     ],
 )
 def test_no_line_is_lost_or_shipped_twice_through_kills_rotations_and_faults(

@@ -97,6 +97,7 @@ class Loki(Receiver):
         super().__init__(port)
         self.url = f"loki+{self.url}"
         self.entries: list[Entry] = []
+        self._places: set[tuple[Any, ...]] = set()  # labels, time and line of each
         self.shown = 10
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
@@ -114,14 +115,12 @@ class Loki(Receiver):
             return 400, b"stream '{a=\"b\"}' includes structured metadata, but this feature is disallowed."
         oldest = int(self.mode.removeprefix("late:")) if self.mode.startswith("late:") else 0
         for entry in entries:
-            if entry.time >= oldest and not any(self._same(entry, known) for known in self.entries):
+            place = (*sorted(entry.labels.items()), entry.time, entry.line)
+            if entry.time >= oldest and place not in self._places:
+                self._places.add(place)
                 self.entries.append(entry)
         late = [entry for entry in entries if entry.time < oldest]
         return (400, self._ignored(late, len(entries), oldest).encode()) if late else (204, b"")
-
-    @staticmethod
-    def _same(one: Entry, other: Entry) -> bool:
-        return (one.labels, one.time, one.line) == (other.labels, other.time, other.line)
 
     def _ignored(self, late: list[Entry], total: int, oldest: int) -> str:
         lines = [
