@@ -71,6 +71,7 @@ def run(profile: str, options: argparse.Namespace) -> bool:
     while rounds < options.rounds:
         with tempfile.TemporaryDirectory() as folder:
             chaos = PROFILES[profile](Path(folder), seed)
+            chaos.is_killed_at_work = True
             count = min(options.episode, options.rounds - rounds)
             try:
                 chaos.run(count)

@@ -109,6 +109,7 @@ class NodeChaos(Chaos):
     """The files of one node with a shipper that has two sinks: over HTTP, and files."""
 
     names: ClassVar[tuple[str, ...]] = ("web", "files")
+    is_killed_at_work = True
     app: NodeApp
 
     def create_app(self) -> NodeApp:
@@ -162,16 +163,9 @@ class NodeChaos(Chaos):
             self.app.write()
             self.random.choice((self.app.take_step, self.app.take_step, self.app.take_step, self.app.add_pod))()
             time.sleep(self.random.choice((0, 0, 0.02, 0.1)))
-        self._let_it_work()
+        self.let_it_work()
         self.random.choice((self.kill, self.kill, self.kill, self.kill, self.kill, self.stop))()
         self.change_while_away()
-
-    def _let_it_work(self) -> None:
-        """Wait until something of it arrives, and for a moment more; sometimes for nothing."""
-        before, until = self.size(), time.monotonic() + self.random.choice((0, 4, 4, 4))
-        while self.program is not None and self.size() == before and time.monotonic() < until:
-            time.sleep(0.005)
-        time.sleep(self.random.choice((0, 0.01, 0.1, 0.4)))
 
     def change_while_away(self) -> None:
         while self.program is None and self.random.random() < 0.5:

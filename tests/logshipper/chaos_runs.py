@@ -52,6 +52,8 @@ class Chaos:
     """One set of files with an app, a shipper and three sinks: over HTTP, a search, and files."""
 
     names: ClassVar[tuple[str, ...]] = ("web", "search", "files")
+    is_killed_at_work = False
+    """True if most kills wait until something has arrived: on a busy machine a start takes longer than a round."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.random = random.Random(seed)
@@ -252,9 +254,17 @@ class Chaos:
         self.random.choice((app.rename, app.copytruncate, app.rename_again, self.delete, app.write))()
         if self.random.random() < 0.5:
             app.write()
-        time.sleep(self.random.choice((0, 0.1, 0.4, 0.8)))  # the time that it has to work
+        self.let_it_work()
         self.random.choice((self.kill, self.kill, self.kill, self.kill, self.kill, self.stop))()
         self.change_while_away()
+
+    def let_it_work(self) -> None:
+        """Wait, for no time or for some, until the shipper may be killed."""
+        if self.is_killed_at_work:
+            before, until = self.size(), time.monotonic() + self.random.choice((0, 4, 4, 4))
+            while self.program is not None and self.size() == before and time.monotonic() < until:
+                time.sleep(0.005)
+        time.sleep(self.random.choice((0, 0.1, 0.4, 0.8)))
 
     def change_while_away(self) -> None:
         """Change files while no shipper runs."""
