@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from sidecars.ambassador.config.beside_settings import MOST_HEDGES
 from sidecars.ambassador.config.upstream_settings import UpstreamSettings
+from sidecars.ambassador.http2.decoder import STATE
 from sidecars.ambassador.http2.work_limits import endpoint_connections
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis import memory
 from sidecars.chassis.config.memory_ledger import KIB, MIB, Entry, MemoryLedger
 
 _BASE = 36 * MIB
-# A connection of the app with its exchange, and the connection to the endpoint. What does not count for BUFFER_MEMORY
-# (`upstream/buffer_memory`): 4 KiB that wait in either direction, 8 KiB of a body, and the parsed heads, 8 KiB. A place
-# that is not taken carries three streams of HTTP/2 instead (`upstream/client_registry`), each with its exchange.
-_CONNECTION = (12 + 2 * 4 + 8 + 8) * KIB
+# A connection of HTTP/2 from the app: its objects, HPACK's table with the memo of blocks, and 4 KiB of an unfinished
+# frame and of what waits to be sent. One of HTTP/1.1 with its exchange and the connection to the endpoint takes less:
+# 12 KiB, and the part that does not count for BUFFER_MEMORY (`upstream/buffer_memory`), which is 4 KiB that wait in
+# either direction, 8 KiB of a body, and the parsed heads, 8 KiB. A place that is not taken carries three streams of
+# HTTP/2 instead (`upstream/client_registry`), each with its exchange: 15 KiB as measured, beside the bytes that count.
+_CONNECTION = (4 + 2 * 4) * KIB + STATE
 # Connections of the app to a shared port serve one request at a time, but each upstream may keep as many idle ones.
 _IDLE_CONNECTION = 4 * KIB
-# A connection of HTTP/2 to an endpoint: its streams, HPACK's table (4 KiB of fields, and the objects around them), the
-# memo of blocks, an unfinished frame, and 4 KiB that wait. Each endpoint may have eight; 16 are expected.
-_HTTP2_CONNECTION = (8 + 40 + 48 + 16 + 4) * KIB
+# A connection of HTTP/2 to an endpoint: its streams, HPACK's table with the memo of blocks, an unfinished frame, and 4
+# KiB that wait. Each endpoint may have eight; 16 are expected.
+_HTTP2_CONNECTION = (8 + 16 + 4) * KIB + STATE
 _HTTP2_CONNECTIONS = 16
 _HEDGE = (8 + 2 * 4) * KIB  # a connection to an endpoint, and what waits there
 # The notes of an exchange that is observed: its trace, request id, attempts and times.

@@ -98,4 +98,4 @@ def test_more_of_anything_is_more_memory() -> None:
 
 def test_the_ambassador_with_its_defaults_needs_no_more_than_a_small_container() -> None:
     ledger = ledger_of("ambassador", {"AMBASSADOR_UPSTREAM": "http://a"})
-    assert ledger.total <= SHARE * 352 * MIB
+    assert ledger.total <= SHARE * 386 * MIB

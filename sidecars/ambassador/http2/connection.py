@@ -6,7 +6,7 @@
 Choices that the RFC leaves open:
 
 - A stream's window is 256 KiB. Credit is given back when the handler has taken the bytes, in steps of half a window.
-  While the handler pauses a stream, its bytes wait here. `keep_windows_small` lowers the window to 4 KiB.
+  While the handler pauses a stream, its bytes wait here. `keep_small` lowers the window to 4 KiB.
 - The connection's window is as large as it may be, so that a stream that stands still does not stop the others.
 - Errors by which a client could make us reset its streams are errors of the connection (section 5.4.1 allows it).
 - Frames for a stream that we have reset are decoded, and ignored.
@@ -158,8 +158,9 @@ class Connection(ReceivingHalf):
             stream.is_paused = False
             self._report_stream(stream)
 
-    def keep_windows_small(self, *, small: bool) -> None:
-        """Give each stream less credit while memory is short, or as much as ever."""
+    def keep_small(self, *, small: bool) -> None:
+        """Give each stream less credit while memory is short, and let less wait to be sent; or as much as ever."""
+        self.keep_queues_small(small=small)
         self._stream_window = SMALL_WINDOW if small else STREAM_WINDOW
         if not small:
             for stream in self.streams.values():

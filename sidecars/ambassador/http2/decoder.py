@@ -4,6 +4,11 @@ The dynamic table holds `Field` objects, so an indexed field costs a pointer. An
 long as nothing was inserted into the table, the same bytes give the same fields. `HeaderBlock` is the memo's entry. It
 keeps the checked head beside its fields, so a repeated block is neither decoded nor checked again.
 
+What a connection keeps between its messages has a bound of its own, because there are many connections: the table and
+the memo together take at most STATE bytes of this process. A field takes several times what HPACK counts for it: the
+object with its re-encoded forms, and each of its strings. So the memo gets what the table leaves, and a block that
+finds no room clears it, or is not kept at all.
+
 Limits: a block whose fields count more than `max_size` bytes, or are more than `max_fields`, is `is_too_large`, and is
 decoded on without being kept, since the table must follow. Beyond twice as much the connection ends.
 """
@@ -23,6 +28,14 @@ _STATICS: Final = 61
 _MEMO: Final = 16  # blocks
 _MEMO_BLOCK: Final = 256  # bytes of the longest encoded block that is kept
 _MEMO_FIELDS: Final = 2048  # bytes of its fields
+STATE: Final = 32 * 1024  # bytes of this process, for the table and the memo
+# What is kept of a field, beside three times what HPACK counts: the object, and the heads of four strings.
+_FIELD: Final = 164
+# What is kept of a block: its objects; of each field, a place in three lists; and its text as lines, in our encoding,
+# and in that with the start for four endpoints, each of them no longer than 512 bytes (`http/http2_request`).
+_BLOCK: Final = 1024
+_PLACES: Final = 24
+_STARTS, _LONGEST_START, _START = 4, 512, 128
 _MOST_CONTINUED: Final = 4  # further octets of an integer: numbers up to 2^28
 
 _static_fields: list[Field] = []  # built at the first use
@@ -52,7 +65,7 @@ class HeaderBlock:
 class Decoder:
     """Decodes the blocks of one connection, in their order. The connection owns it."""
 
-    __slots__ = ("_at", "_capacity", "_max_fields", "_max_size", "_memo", "_size", "_table")
+    __slots__ = ("_at", "_capacity", "_max_fields", "_max_size", "_memo", "_room", "_size", "_table")
 
     def __init__(self, max_size: int, max_fields: int) -> None:
         """`max_size`: bytes of one block's fields, each with its overhead of 32."""
@@ -62,6 +75,7 @@ class Decoder:
         self._size: int = 0  # bytes of the table's fields
         self._capacity: int = TABLE_SIZE
         self._memo: dict[bytes, HeaderBlock] = {}
+        self._room: int = 0  # bytes that the memo may still take, while it has a block
         self._at: int = 0  # where the next octet of the block stands
 
     def decode(self, block: bytes) -> HeaderBlock:
@@ -79,7 +93,7 @@ class Decoder:
     def _decode(self, block: bytes) -> HeaderBlock:  # noqa: C901 - five kinds of entries, one loop
         statics = _static_fields or _build_statics()
         fields: list[Field] = []
-        size = count = updates = 0
+        size = count = updates = literals = 0
         is_stable = True  # False if this block has changed the table
         end = len(block)
         self._at = 0
@@ -100,6 +114,7 @@ class Decoder:
                 continue
             else:  # sections 6.2.2 and 6.2.3
                 field = self._literal(block, statics, 0x0F, never=first >= 0x10)
+                literals += _FIELD + 3 * (len(field.name) + len(field.value) + OVERHEAD)
             size += len(field.name) + len(field.value) + OVERHEAD
             count += 1
             if size <= self._max_size and count <= self._max_fields:
@@ -111,10 +126,22 @@ class Decoder:
             if self._memo:
                 self._memo.clear()
         elif end <= _MEMO_BLOCK and size <= _MEMO_FIELDS:
-            if len(self._memo) >= _MEMO:
-                self._memo.clear()
-            self._memo[block] = decoded
+            self._keep(block, decoded, literals)
         return decoded
+
+    def _keep(self, block: bytes, decoded: HeaderBlock, literals: int) -> None:
+        """Keep a block in the memo, if there is room. `literals` is the memory of its fields that no table has."""
+        count = len(decoded.fields)
+        text = decoded.size - OVERHEAD * count
+        starts = _STARTS * min(_LONGEST_START, text + _START)
+        taken = _BLOCK + _PLACES * count + 2 * text + starts + literals
+        if not self._memo or len(self._memo) >= _MEMO or taken > self._room:
+            self._memo.clear()
+            self._room = STATE - _FIELD * len(self._table) - 3 * self._size
+            if taken > self._room:
+                return
+        self._room -= taken
+        self._memo[block] = decoded
 
     def _integer(self, block: bytes, mask: int) -> int:
         """Read an integer whose prefix has the bits of `mask` (section 5.1)."""

@@ -31,7 +31,8 @@ from sidecars.ambassador.http2.streams import ENDED_BY_PEER, ENDED_BY_US, Closed
 from sidecars.ambassador.http2.work_limits import STREAMS_EACH, WorkLimits
 
 _FULL: Final = 64 * 1024  # bytes in a stream's queue, from which on its sender is asked to wait
-_EMPTY: Final = 16 * 1024  # and up to which it is asked to go on
+_SMALL_FULL: Final = 2048  # the same while memory is short: one small read fills it
+_EMPTY_PART: Final = 4  # the sender is asked to go on once no more than this part of them waits
 _ROUND: Final = 256 * 1024  # bytes of bodies in one output
 
 
@@ -60,6 +61,7 @@ class SendingHalf:
         self.written_id: int = 0  # of the streams that may have been written (client role)
         self.closed: ClosedStreams = ClosedStreams()
         self.work: WorkLimits = WorkLimits()
+        self._full: int = _FULL
         self._first_window: int = FIRST_WINDOW  # of each new stream, as the peer has announced it
         self._out: list[bytes] = []
         self._is_announced = False  # True if `on_output` was called since the last output
@@ -104,7 +106,7 @@ class SendingHalf:
             self.queued += size
         stream.sends_end = end
         self._enqueue(stream)
-        if stream.queued >= _FULL:
+        if stream.queued >= self._full:
             stream.is_full = True
         return not stream.is_full
 
@@ -137,6 +139,10 @@ class SendingHalf:
         if count > self.max_streams:
             self.max_streams = count
             self._emit(settings_frame([(MAX_CONCURRENT_STREAMS, count)]))
+
+    def keep_queues_small(self, *, small: bool) -> None:
+        """Ask the senders to wait with few bytes in their streams while memory is short, or with as many as ever."""
+        self._full = _SMALL_FULL if small else _FULL
 
     def hold_output(self) -> None:
         """Note that the transport is full: bodies wait in their streams until `resume_output`."""
@@ -242,7 +248,7 @@ class SendingHalf:
         self._emit_data(stream, pieces, size, end=end)
         if stream.sends_end and not stream.queued and not end:
             self._emit_end(stream, stream.trailer_block)
-        elif stream.is_full and stream.queued <= _EMPTY and not stream.is_sent:
+        elif stream.is_full and stream.queued <= self._full // _EMPTY_PART and not stream.is_sent:
             stream.is_full = False
             self.handler.on_writable(stream)
 

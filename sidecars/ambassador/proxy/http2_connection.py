@@ -38,6 +38,7 @@ from sidecars.ambassador.proxy.http2_stream import Http2Stream
 from sidecars.ambassador.proxy.http2_transport import DRAIN_PING, SPARE, Http2Transport, side_of
 from sidecars.ambassador.upstream.buffer_memory import LARGE_HEAD
 
+_REST: Final = 0.1  # seconds
 _MOST_DISCARDED: Final = 100  # connections to endpoints that resets of the app may cost between two ticks
 
 
@@ -132,6 +133,29 @@ class Http2Connection(Http2Transport):
             self.forget(side)
         else:
             self._finished.append(side)
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def note_memory(self) -> None:
+        """Report the bytes that wait here. Read on later if they are too many, whatever credit the app has left."""
+        super().note_memory()
+        if self.upstream.memory.is_too_much(self.core.held):
+            self.rest()
+
+    def rest(self) -> None:
+        """Read nothing for a moment: the app's resets cost too many connections to endpoints, or its bodies memory."""
+        if not self._is_resting:
+            self._is_resting = True
+            self._read_on()
+            self.upstream.loop.call_later(_REST, self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._is_resting = not self.transport.is_closing() and self.upstream.memory.is_too_much(self.core.held)
+        self._discarded = 0
+        if self._is_resting:
+            self.upstream.loop.call_later(_REST, self._end_rest)
+        else:
+            self._read_on()
 
     # -- more streams ---------------------------------------------------------------------------------------------
 

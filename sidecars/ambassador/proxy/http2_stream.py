@@ -54,6 +54,10 @@ class StreamCarrier(ConnectionHandler):
         """Let this stream go on when the transport takes more."""
 
     @abstractmethod
+    def note_memory(self) -> None:
+        """Report the bytes that wait in the streams now: one turn of the loop may bring some for each of them."""
+
+    @abstractmethod
     def on_finished(self, side: Http2Stream) -> None:
         """Note that a stream's exchange has left it."""
 
@@ -132,6 +136,8 @@ class Http2Stream(AppSide):
             core.send_end(stream, encode_all(trailers))
         elif body:
             core.send_body(stream, (body,), end=True)
+        if stream.queued:
+            self._carrier.note_memory()
 
     def respond(self, request: Request, response: Response, *, complete: bool) -> None:  # noqa: ARG002 - any request alike
         self._carrier.core.send_head(self.stream, response.block(), end=False)
@@ -139,6 +145,8 @@ class Http2Stream(AppSide):
     def pass_on(self, pieces: Sequence[bytes]) -> None:
         core = self._carrier.core
         has_room = core.send_body(self.stream, pieces)
+        if self.stream.queued:
+            self._carrier.note_memory()
         if core.is_held:
             self._carrier.note_full(self)
         elif has_room:

@@ -25,7 +25,6 @@ _MAX_JOINED: Final = 64 * 1024  # bytes that are copied to be one write
 DRAIN_PING: Final = b"draining"
 _QUIET: Final = 0.1  # seconds after which a connection that is new while this process drains gets no request any more
 _DRAIN_WAIT: Final = 1.0  # seconds for its answer
-_REST: Final = 0.1  # seconds
 SPARE: Final = 20  # streams that are left when more are allowed
 
 monotonic: Final = time.monotonic
@@ -92,7 +91,7 @@ class Http2Transport(StreamCarrier):
             self.core.fail(INTERNAL_ERROR, "a defect of the ambassador, which its log describes")
         finally:
             write_round.end_read()
-        self._note_memory()
+        self.note_memory()
 
     def eof_received(self) -> bool:
         """Return True if the connection stays open, for an app that still wants the responses to its requests."""
@@ -112,7 +111,7 @@ class Http2Transport(StreamCarrier):
         self.upstream.memory.forget(self)
         self.untaken.note_taken()
         self.abandon_all()
-        self._note_memory()
+        self.note_memory()
         self.core.leave()
 
     def pause_writing(self) -> None:
@@ -136,18 +135,6 @@ class Http2Transport(StreamCarrier):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
-
-    def rest(self) -> None:
-        """Read nothing for a moment: the app's resets cost too many connections to endpoints."""
-        if not self._is_resting:
-            self._is_resting = True
-            self._read_on()
-            self.upstream.loop.call_later(_REST, self._end_rest)
-
-    def _end_rest(self) -> None:
-        self._is_resting = False
-        self._discarded = 0
-        self._read_on()
 
     # -- output ---------------------------------------------------------------------------------------------------
 
@@ -182,7 +169,7 @@ class Http2Transport(StreamCarrier):
         if self._writable and not self.is_full:
             self._take_more()
         if self.core.queued or self._counted:
-            self._note_memory()
+            self.note_memory()
 
     def on_writable(self, stream: Stream) -> None:
         side = side_of(stream)
@@ -199,7 +186,7 @@ class Http2Transport(StreamCarrier):
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
-    def _note_memory(self) -> None:
+    def note_memory(self) -> None:
         """Report the bytes that wait here beyond the connection's share, and those of an unfinished frame."""
         core, memory = self.core, self.upstream.memory
         is_over = self.transport.is_closing()
@@ -221,7 +208,7 @@ class Http2Transport(StreamCarrier):
     def read_small(self) -> None:
         """Read few bytes at a time, here and from the endpoints, until `read_large`."""
         if self.upstream.memory.add_small(self):
-            self.core.keep_windows_small(small=True)
+            self.core.keep_small(small=True)
             small_reads.read_small(self.transport, self._reader(), is_paused=self.is_full or self._is_resting)
         for side in self.sides:
             exchange = side.exchange
@@ -229,7 +216,7 @@ class Http2Transport(StreamCarrier):
                 exchange.connection.read_small()
 
     def read_large(self) -> None:
-        self.core.keep_windows_small(small=False)
+        self.core.keep_small(small=False)
         small_reads.read_large(self.transport, self._reader(), is_paused=self.is_full or self._is_resting)
 
     def _reader(self) -> small_reads.Reader:

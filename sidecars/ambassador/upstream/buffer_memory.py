@@ -96,6 +96,13 @@ class BufferMemory:
         elif self.held > self._scarce:
             self._begin_shortage()
 
+    def is_too_much(self, bodies: int) -> bool:
+        """Return True if a connection that has so many bytes of bodies, which nobody takes, may not add to them.
+
+        It is so if more is held than may be: streams had their credit before memory was short, and use it up.
+        """
+        return bodies > SHARE and self.held > self.limit
+
     def refuse(self, head: int) -> bool:
         """Return True, and count it, if a message must be refused because its head has so many bytes."""
         if self.is_short and head > SHARE:

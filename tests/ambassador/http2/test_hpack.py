@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import hpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecars.ambassador.http.http2_request import Http2Request
+from sidecars.ambassador.http.request_head import CombinedEdits
 from sidecars.ambassador.http2 import huffman
-from sidecars.ambassador.http2.decoder import Decoder
+from sidecars.ambassador.http2.decoder import STATE, Decoder
 from sidecars.ambassador.http2.encoder import NO_TABLE, STATIC_TABLE, encode_field, encode_integer
 from sidecars.ambassador.http2.fields import Field
 from sidecars.ambassador.http2.frames import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, ProtocolError
+from sidecars.ambassador.http2.heads import check_request
 from tests.support import examples
 
 Pairs = list[tuple[bytes, bytes]]
@@ -144,6 +149,73 @@ def test_a_repeated_block_gives_the_same_fields_until_the_table_changes() -> Non
     ours.decode(b"\x20")
     with pytest.raises(ProtocolError):
         ours.decode(b"\xbe\x82")
+
+
+def _literal(name: bytes, value: bytes, first: int = 0) -> bytes:
+    return bytes([first, len(name)]) + name + encode_integer(len(value), 7, 0) + value
+
+
+def _names(count: int) -> list[bytes]:
+    return [b"%c%c" % (97 + number % 26, 97 + number // 26) for number in range(count)]
+
+
+_REQUEST = bytes([0x82, 0x86, 0x84, 0x01, 1]) + b"a"  # GET http://a/
+_INSERTED = [_literal(name, b"00", 0x40) for name in _names(113)]  # 36 bytes each: they fill the table
+_MANY_LARGE = [_REQUEST + _literal(b"x%d" % number, b"v" * 230) for number in range(16)]
+_MANY_SMALL = [  # 48 times Age, whose name needs no byte
+    _REQUEST + b"".join(bytes([0x0F, 6, 2]) + name for name in _names(48 + number)[number:]) for number in range(16)
+]
+_MANY_INDEXED = [_REQUEST + _literal(b"x", b"%d" % number) + bytes(range(0xBE, 0xBE + 40)) for number in range(16)]
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [_INSERTED, _MANY_LARGE, _MANY_SMALL, [b"".join(_INSERTED[:60]), *_MANY_INDEXED], [*_INSERTED, *_MANY_SMALL]],
+    ids=["table", "large blocks", "small fields", "indexed fields", "table and small fields"],
+)
+def test_the_table_and_the_memo_take_no_more_memory_than_their_bound_whatever_the_peer_sends(
+    blocks: list[bytes],
+) -> None:
+    connection = decoder()
+
+    def send() -> None:
+        """Send the blocks as requests to four endpoints, so that each field and each head has all its forms."""
+        for block in blocks:
+            decoded = connection.decode(block)
+            for field in decoded.fields:
+                assert field.line()
+                assert field.encoded()
+            if block.startswith(_REQUEST):
+                decoded.request = check_request(decoded.fields)
+                request = Http2Request(decoded.request, CombinedEdits(), 0)
+                request.head(b"a")
+                for number in range(4):
+                    request.block(b"http", b"10.0.0.%d:8080" % number)
+
+    send()  # what the process keeps for all connections
+    tracemalloc.start()
+    try:
+        connection = decoder()
+        send()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken <= STATE
+
+
+def test_ten_calls_that_are_repeated_by_turns_are_all_kept() -> None:
+    ours, oracle = decoder(), hpack.Encoder()
+    agent = [(b"content-type", b"application/grpc"), (b"te", b"trailers"), (b"user-agent", b"grpc-go/1.64.0")]
+    calls = [
+        [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"orders:50051"), *agent, (b":path", path)]
+        for path in (b"/shop.Orders/Method%d" % number for number in range(10))
+    ]
+    for fields in calls:
+        ours.decode(oracle.encode(fields))  # from the second time on nothing is inserted any more
+    repeated = [oracle.encode(fields) for fields in calls]
+    first = [ours.decode(block) for block in repeated]
+    assert len(set(map(id, first))) == 10
+    assert [ours.decode(block) for block in repeated] == first  # the same objects
 
 
 def test_the_memo_and_the_cache_of_strings_are_bounded() -> None:

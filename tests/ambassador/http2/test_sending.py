@@ -265,15 +265,28 @@ def test_padding_is_paid_back() -> None:
 
 def test_while_memory_is_short_a_stream_gets_less_and_never_nothing() -> None:
     connection, recorder = server()
-    connection.keep_windows_small(small=True)
+    connection.keep_small(small=True)
     connection.receive(headers(1, POST, end=False))
     for _ in range(16):
         connection.receive(data(1, bytes(4096)))
     updates = [each for each in written(connection) if each.kind == WINDOW_UPDATE]
     assert sum(int.from_bytes(each.payload, "big") for each in updates) == 16 * 4096
-    connection.keep_windows_small(small=False)
+    connection.keep_small(small=False)
     assert [int.from_bytes(each.payload, "big") for each in written(connection)] == [256 * 1024 - 4096]
     assert recorder.broken is None
+
+
+def test_while_memory_is_short_one_small_read_is_all_that_waits_in_a_stream() -> None:
+    connection, recorder = server()
+    connection.receive(headers(1, GET) + headers(3, GET))
+    connection.send_body(recorder.streams[1], [bytes(65_535)])  # all that the peer takes
+    written(connection)
+    assert connection.send_body(recorder.streams[1], [bytes(4000)])
+    connection.keep_small(small=True)
+    assert not connection.send_body(recorder.streams[3], [bytes(4000)])
+    connection.receive(number(WINDOW_UPDATE, 0, 4000))
+    written(connection)
+    assert recorder.messages[3].writable == 1
 
 
 def test_the_connection_window_is_topped_up_before_half_of_it_is_used() -> None:

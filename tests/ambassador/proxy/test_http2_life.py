@@ -8,6 +8,7 @@ import time
 from sidecars.ambassador.upstream.upstream_connection import UpstreamConnection
 from tests.ambassador.http2 import raw
 from tests.ambassador.http2_exchanges import Http2Pair
+from tests.ambassador.proxy.test_short_memory import stall
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -142,6 +143,28 @@ def test_an_app_that_half_closes_gets_the_responses_to_what_it_has_sent() -> Non
         assert (pair.got[whole].body, pair.got[whole].ended) == (b"ok", True)
         assert pair.app.closing
         assert pair.is_released
+
+
+def test_an_app_whose_bodies_nobody_takes_is_not_read_while_more_is_held_than_may_be() -> None:
+    with Http2Pair() as pair:
+        memory = pair.upstream.memory
+        stream = pair.begin(more=[("content-length", "200000")])
+        pair.flush()
+        stall(pair.connection)
+        for _ in range(8):
+            pair.h2.send_data(stream, bytes(16_000))
+            pair.flush()
+        assert pair.server.core.held > 4096
+        paused = [pair.app.paused]
+        memory.change(memory.limit)
+        pair.h2.send_data(stream, bytes(16_000))
+        pair.flush()
+        paused.append(pair.app.paused)
+        pair.server._end_rest()
+        paused.append(pair.app.paused)
+        memory.change(-memory.limit)
+        pair.server._end_rest()
+        assert [*paused, pair.app.paused] == [False, True, True, False]
 
 
 def test_while_memory_is_short_streams_get_little_credit_and_large_heads_are_refused() -> None:

@@ -26,6 +26,10 @@ class StreamCarrier(ConnectionHandler):
         """Give streams little credit until memory is not short any more."""
 
     @abstractmethod
+    def note_memory(self) -> None:
+        """Report the bytes that wait in the streams now: one turn of the loop may bring some for each of them."""
+
+    @abstractmethod
     def on_stream_end(self) -> None:
         """Note that a stream has ended, so that another attempt may have its place."""
 
@@ -78,6 +82,8 @@ class EndpointStream(UpstreamSide):
             exchange = self.exchange
             if exchange is not None:
                 exchange.block()
+        if stream.queued:
+            self._carrier.note_memory()
 
     def taken(self) -> int:
         return self._given - (self.stream.queued if self.stream is not None else 0)

@@ -98,11 +98,11 @@ class EndpointTransport(StreamCarrier):
 
     def read_small(self) -> None:
         if self._memory.add_small(self):
-            self.core.keep_windows_small(small=True)
+            self.core.keep_small(small=True)
 
     def read_large(self) -> None:
         """Give as much credit as ever: memory is not short any more."""
-        self.core.keep_windows_small(small=False)
+        self.core.keep_small(small=False)
 
     def end_for_memory(self) -> None:
         """Lose all streams: of all connections this one holds most of what is not finished, and it is too much."""
@@ -169,7 +169,7 @@ class EndpointTransport(StreamCarrier):
         if self.core.is_held and not (self._is_paused or self.transport.is_closing()):
             self._is_paused = True
             self.transport.pause_reading()
-        self._note_memory()
+        self.note_memory()
 
     def eof_received(self) -> bool:
         return False
@@ -183,7 +183,7 @@ class EndpointTransport(StreamCarrier):
         self.untaken.note_taken()
         self._owner.on_closed(self)
         self._lose_all(local_replies.CONNECTION_CLOSED if error is None else connect_errors.of_breaking(error))
-        self._note_memory()
+        self.note_memory()
         self.core.leave()
 
     def pause_writing(self) -> None:
@@ -216,18 +216,17 @@ class EndpointTransport(StreamCarrier):
         size = 0
         for piece in pieces:
             size += len(piece)
-        if not size:
-            return
-        self._counters.count_sent(size)
-        self.untaken.note_write(size)
-        if size <= _MAX_JOINED:
-            self.transport.write(b"".join(pieces) if len(pieces) > 1 else pieces[0])
-        else:
-            self.transport.writelines(pieces)
+        if size:
+            self._counters.count_sent(size)
+            self.untaken.note_write(size)
+            if size <= _MAX_JOINED:
+                self.transport.write(b"".join(pieces) if len(pieces) > 1 else pieces[0])
+            else:
+                self.transport.writelines(pieces)
         if self.core.queued or self._counted:
-            self._note_memory()
+            self.note_memory()
 
-    def _note_memory(self) -> None:
+    def note_memory(self) -> None:
         """Report the bytes that wait here beyond this connection's share, and those of an unfinished frame."""
         core = self.core
         held = 0 if self.is_closed else max(0, core.queued + core.held - SHARE)
