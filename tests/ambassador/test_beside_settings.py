@@ -58,7 +58,6 @@ def test_another_form_of_a_mirror_is_refused(value: str) -> None:
     [
         ({"AMBASSADOR_ORDERS_MIRROR": "shade"}, "there is no upstream shade; the others are: shadow"),
         ({"AMBASSADOR_ORDERS_MIRROR": "orders"}, "an upstream cannot be its own mirror"),
-        ({"AMBASSADOR_MIRROR": "shadow"}, "an upstream cannot be its own mirror"),
         (
             {"AMBASSADOR_ORDERS_MIRROR": "shadow", "AMBASSADOR_SHADOW_MIRROR": "orders"},
             "shadow has a mirror of its own",

@@ -90,11 +90,11 @@ def test_credentials_may_go_to_a_unix_socket_without_a_warning() -> None:
         ({"PROXY_PASSWORD": "s3cretpass"}, "AMBASSADOR_PROXY_PASSWORD is set, but AMBASSADOR_PROXY is not: set both"),
         (
             {"PROXY": PROXY, "PROXY_PASSWORD": "s3cretpass"},
-            "AMBASSADOR_PROXY_PASSWORD is set, so AMBASSADOR_PROXY must have a user and no password: http://",
+            "AMBASSADOR_PROXY_PASSWORD is set, but AMBASSADOR_PROXY must have a user and no password: http://",
         ),
         (
             {"PROXY": "http://shop:other@proxy.test:3128", "PROXY_PASSWORD": "s3cretpass"},
-            "AMBASSADOR_PROXY_PASSWORD is set, so AMBASSADOR_PROXY must have a user and no password: http://",
+            "AMBASSADOR_PROXY_PASSWORD is set, but AMBASSADOR_PROXY must have a user and no password: http://",
         ),
         (
             {"PROXY": PROXY, "PROXY_CA": "/ca.pem"},

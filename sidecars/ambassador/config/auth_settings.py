@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sidecars.ambassador.config.setting_types import HTTP
 from sidecars.chassis.config import cloud_settings
-from sidecars.chassis.config.declared_fields import one_of
+from sidecars.chassis.config.declared_fields import Beside, gives_way, one_of
 from sidecars.chassis.config.setting_types import HIDDEN, Secret, SettingType, choice, pairs, path_to_read, secret, text
 from sidecars.chassis.config.settings import ServiceSettings, setting
-from sidecars.chassis.config.urls import Url, url
+from sidecars.chassis.config.urls import Url, is_loopback, url
 from sidecars.chassis.runtime import light_dataclasses
 from sidecars.chassis.runtime.light_dataclasses import dataclass
 
@@ -36,6 +36,23 @@ _OAUTH = one_of("auth", OAUTH2)
 _hidden = SettingType("text", text.parse, lambda _: HIDDEN, sensitive=True)  # some servers want a secret among them
 
 
+def _encrypted(upstream: Any, _of: Beside) -> str:
+    """Return why a token of a cloud would cross a network without encryption; "" if it would not."""
+    for target in upstream.upstream.targets if upstream.auth in (GCP, AZURE) else ():
+        if not target.tls and not is_loopback(target.host):
+            return f"its token would be sent to {target.host_port} without encryption: use https://"
+    return ""
+
+
+def _beside_headers(upstream: Any, of: Beside) -> str:
+    """Return why it gives way: it is a default for all, and the upstream's own HEADERS set the field that it sets."""
+    if of.is_own("headers") and not of.is_own("auth"):
+        for edit in upstream.headers:
+            if edit.sign != "-" and edit.name.lower().encode() in upstream.replaced_fields:
+                return f"{edit.name} in {of('headers')} is set in its place"
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuthSettings:
     """The part of the settings of one upstream that is about who its clients are."""
@@ -44,14 +61,14 @@ class AuthSettings:
         secret,
         "a bearer token, sent instead of the app's `Authorization`; `TOKEN_FILE` is read again every second",
         default="",
-        needs=(HTTP,),
+        needs=(HTTP, gives_way("token", "auth")),
     )
     auth: str = setting(
         choice(NO_AUTH, AWS, GCP, AZURE, OAUTH2),
         "what proves to the upstream who sends a request, instead of the app's `Authorization`: an AWS signature "
         "(version 4), a token of Google Cloud or Azure, or a token of `AUTH_OAUTH_TOKEN_URL`; renewed before it ends",
         default=NO_AUTH,
-        needs=(HTTP,),
+        needs=(HTTP, _encrypted, gives_way("auth", "token"), _beside_headers),
     )
     auth_aws_service: str | None = setting(
         text,

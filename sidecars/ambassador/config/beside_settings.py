@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 from sidecars.ambassador.config.setting_types import HTTP
-from sidecars.chassis.config.declared_fields import on
+from sidecars.chassis.config.declared_fields import Beside, on, that
 from sidecars.chassis.config.setting_types import SettingType, choice, duration, integer
 from sidecars.chassis.config.settings import setting
-from sidecars.chassis.runtime.light_dataclasses import dataclass
+from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING, dataclass
+
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_HEDGES = 256  # of one upstream at a time
 
@@ -70,6 +73,20 @@ def _parse_mirror(raw: str) -> MirrorTarget:
 mirror = SettingType("upstream and share", _parse_mirror)
 
 
+_ANOTHER = that(
+    lambda upstream: upstream.mirror is None or upstream.mirror.name != upstream.name,
+    "an upstream cannot be its own mirror: name another one",
+)
+
+
+def _soon_enough(upstream: Any, of: Beside) -> str:
+    """Return why no hedge would begin; "" if one may."""
+    for field, limit in (("try_timeout", upstream.try_timeout), ("timeout", upstream.timeout)):
+        if limit is not None and upstream.hedge_after.seconds >= limit:
+            return f"it is not less than {of(field)}, which would end the attempt first: set a smaller value"
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BesideSettings:
     """The part of the settings of one upstream that is about hedges and copies."""
@@ -80,14 +97,14 @@ class BesideSettings:
         "too, and the first response is taken: `p95` (that quantile of the last response times), a duration, or "
         "`off`; each such hedge is paid from the retry budget",
         default="off",
-        needs=(HTTP,),
+        needs=(HTTP, _soon_enough),
     )
     mirror: MirrorTarget | None = setting(
         mirror,
         "another upstream by its name, which gets a copy of a share of the requests, such as `shadow 10%`; its "
         "responses are dropped, and nothing waits for them; unset: no copies",
         default="",
-        needs=(HTTP,),
+        needs=(HTTP, _ANOTHER),
     )
     mirror_limit: int = setting(
         integer(1, 65535),

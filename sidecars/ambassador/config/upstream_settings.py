@@ -24,7 +24,7 @@ from sidecars.ambassador.config.tls_settings import TlsSettings
 from sidecars.ambassador.config.way_settings import NO_HEADER, WaySettings
 from sidecars.ambassador.http import header_edits
 from sidecars.ambassador.http.header_edits import HeaderEdit
-from sidecars.chassis.config.declared_fields import on, that
+from sidecars.chassis.config.declared_fields import gives_way, on, that
 from sidecars.chassis.config.setting_types import (
     Address,
     address,
@@ -109,14 +109,14 @@ class UpstreamSettings(
         "the path of active health checks, to which a healthy endpoint responds with 2xx or 3xx, without the path of "
         "`UPSTREAM`; unset: a check only opens a connection",
         default="",
-        needs=(setting_types.HTTP,),
+        needs=(setting_types.HTTP, gives_way("health_path", "health_grpc")),
     )
     health_grpc: str = setting(
         setting_types.health_grpc,
         "active health checks by `grpc.health.v1.Health/Check`: `on` asks for the server as a whole, a name for that "
         "service; a server that does not implement it counts as healthy",
         default="off",
-        needs=(setting_types.HTTP, setting_types.HTTP2),
+        needs=(setting_types.HTTP, setting_types.HTTP2, gives_way("health_grpc", "health_path")),
     )
     health_interval: float | None = setting(
         duration("100ms", "1h"),

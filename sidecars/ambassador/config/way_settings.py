@@ -36,6 +36,10 @@ def _parse_proxy(raw: str) -> Proxy:
 
 
 _TLS_PROXY = that(lambda upstream: upstream.proxy.scheme == "https", "{proxy} is without TLS: write https://")
+_USER = that(
+    lambda upstream: upstream.proxy is None or upstream.proxy.lacks_password,
+    "{proxy} must have a user and no password: http://user@host:port",
+)
 proxy_url = SettingType("URL", _parse_proxy, sensitive=True)
 
 
@@ -53,7 +57,7 @@ class WaySettings:
         secret,
         "the password for the user in `PROXY`; `PROXY_PASSWORD_FILE` is read again for each connection",
         default="",
-        needs=(on("proxy"),),
+        needs=(on("proxy"), _USER),
     )
     proxy_ca: Path | None = setting(
         path_to_read,
@@ -97,8 +101,6 @@ class WaySettings:
         proxy = self.proxy
         if proxy is None:
             return
-        if self.proxy_password is not None and not proxy.lacks_password:
-            yield "proxy_password", "is set, so {proxy} must have a user and no password: http://user@host:port"
         if self.no_proxy:
             from sidecars.chassis.http.proxy import proxies  # noqa: PLC0415 - loaded already
 

@@ -95,15 +95,21 @@ class Spec:
 class Beside:
     """The other settings of a member, for a need. `settings` are those of the whole process."""
 
-    def __init__(self, settings: Any, specs: Iterable[Spec], name: str) -> None:
+    def __init__(self, settings: Any, specs: Iterable[Spec], name: str, set_by: Mapping[str, str]) -> None:
+        """`set_by`: the variable that set each field of the member."""
         self.settings = settings
         self._specs = specs
         self._name = name
+        self._set_by = set_by
 
     def __call__(self, field: str) -> str:
         """Return the variable of a field, of this member if it is one of its group."""
         found = next(each for each in self._specs if each.field == field)
         return found.named(self.settings.PREFIX, self._name if found.group else DEFAULT_NAME)
+
+    def is_own(self, field: str) -> bool:
+        """Return True if the field is set by the variable with the name of this member, one of several."""
+        return self._name != DEFAULT_NAME and self._set_by.get(field) == self(field)
 
 
 _OFF = ("off", "none")
@@ -120,6 +126,18 @@ def on(*fields: str) -> Need:
             return f"neither {' nor '.join(map(of, fields))} is: set one of them"
         shown = "not" if values[0] is None else f"{values[0]}".lower().removesuffix(".0")
         return f"{of(fields[0])} is {shown}: set both"
+
+    return why
+
+
+def gives_way(field: str, other: str) -> Need:
+    """Return the need of a field that excludes another one: its default for all gives way to a member's own other one.
+
+    Where both are set in the same way, the contradiction is for the checks of the class.
+    """
+
+    def why(_member: Any, of: Beside) -> str:
+        return "" if of.is_own(field) or not of.is_own(other) else f"{of(other)} is set in its place"
 
     return why
 

@@ -49,9 +49,10 @@ def _judge(settings: Any, specs: Iterable[Spec], set_by: SetBy) -> tuple[list[st
     for spec in specs:
         reasons: dict[str, dict[str, str]] = {}  # by the variable, and by the member
         for name, member in _members(settings, spec) if spec.needs else ():
-            variable = set_by.get((spec.group, name), {}).get(spec.field)
+            fields = set_by.get((spec.group, name), {})
+            variable = fields.get(spec.field)
             if variable is not None and not _is_turned_off(getattr(member, spec.field)):
-                reasons.setdefault(variable, {})[name] = _reason(spec, member, Beside(settings, specs, name))
+                reasons.setdefault(variable, {})[name] = _reason(spec, member, Beside(settings, specs, name, fields))
         for variable, by_name in reasons.items():
             if all(by_name.values()):
                 sentences.append(f"{variable} is set, but {'; '.join(dict.fromkeys(by_name.values()))}")

@@ -39,10 +39,6 @@ def _beside_others(upstream: UpstreamSettings, of: Of, auth: str) -> Iterator[st
     for field in _NEEDED.get(upstream.auth, ()):
         if getattr(upstream, field) is None:
             yield f"{auth}, but {of(field)} is not set"
-    if upstream.auth in (GCP, AZURE):
-        for target in upstream.upstream.targets:
-            if not target.tls and not is_loopback(target.host):
-                yield f"{auth} would send its token to {target.host_port} without encryption: use https://"
 
 
 def in_clear(settings: CloudSettings, upstream: UpstreamSettings, of: Of) -> Iterator[str]:

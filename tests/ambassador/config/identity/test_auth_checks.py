@@ -29,7 +29,7 @@ def loaded(environ: dict[str, str]) -> Settings:
     [
         ({"AUTH": "gcp", "TOKEN": "abc"}, "AMBASSADOR_TOKEN are set, and a request has one Authorization"),
         ({"AUTH": "gcp", "HEADERS": "Authorization: a"}, "Authorization in AMBASSADOR_HEADERS are set"),
-        ({"AUTH": "gcp", "UPSTREAM": "http://orders"}, "would send its token to orders:80 without encryption"),
+        ({"AUTH": "gcp", "UPSTREAM": "http://orders"}, "its token would be sent to orders:80 without encryption"),
         ({"AUTH": "gcp", "UPSTREAM": "tls://orders:1"}, "is not HTTP"),
         ({"AUTH": "aws"}, "AMBASSADOR_AUTH_AWS_SERVICE is not set"),
         ({"AUTH": "aws", "AUTH_AWS_SERVICE": "s3"}, "AMBASSADOR_AUTH_AWS_REGION is not set"),
