@@ -26,7 +26,7 @@ from sidecars.ambassador.proxy.observed.span_queue import SpanQueue
 from sidecars.ambassador.settings import Settings
 from sidecars.chassis.config.setting_types import Secret
 from sidecars.chassis.config.urls import DEFAULT_PORTS, Url
-from sidecars.chassis.http.client import ClientResponse, HttpClient, RequestFailed
+from sidecars.chassis.http.client import ClientResponse, ConnectionClosed, HttpClient, MalformedResponse, RequestFailed
 from sidecars.chassis.http.error_reasons import reason_of
 from sidecars.chassis.http.retry_after import retry_after
 from sidecars.chassis.http.tls import UnusableTLSFiles, client_context, pem_file
@@ -45,6 +45,8 @@ _KEEP_ALIVE: Final = 30.0  # seconds
 _MAX_BODY: Final = 64 * 1024  # bytes of a response
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 _PATH: Final = "/v1/traces"
+_GRPC_PORT: Final = 4317
+_IS_GRPC: Final = "no response of HTTP/1.1: this is probably a gRPC port (4317), and the one for HTTP is 4318"
 _SCOPE: Final = bytes_field(1, string_field(1, "ambassador") + string_field(2, chassis.__version__))
 
 
@@ -119,6 +121,8 @@ class SpanExporter:
                 response = await self._collector.post(blocks)
         except TimeoutError:
             return self._away(f"no response in {_TIMEOUT:g} s")
+        except (MalformedResponse, ConnectionClosed, ConnectionResetError, BrokenPipeError) as error:
+            return self._away(self._no_http(error))
         except (OSError, RequestFailed, UnicodeDecodeError, ValueError) as error:
             return self._away(reason_of(error) or "the connection broke")
         if response.status in _AGAIN:
@@ -139,6 +143,16 @@ class SpanExporter:
             log.info("spans are exported again", endpoint=str(self._collector.endpoint))
             self._failing = ""
         return None
+
+    def _no_http(self, error: Exception) -> str:
+        """Return the reason for a connection that ended without a response of HTTP/1.1.
+
+        A port of gRPC sends a frame of HTTP/2, or resets the connection, as it comes: there is one reason for both.
+        """
+        port = self._collector.endpoint.port
+        if isinstance(error, MalformedResponse) or port == _GRPC_PORT or self._failing == _IS_GRPC:
+            return _IS_GRPC
+        return "it closed the connection without a response"
 
     def _away(self, reason: str) -> float:
         """Note a failure that passes; return the pause before the next attempt."""

@@ -15,7 +15,7 @@ from tests.ambassador.collector import Collector, attributes
 from tests.ambassador.http2 import raw
 from tests.ambassador.http2.raw import Connection
 from tests.ambassador.http2.raw_server import RESPONSE, Session, serving
-from tests.ambassador.support import Ambassador, answering, backends
+from tests.ambassador.support import Ambassador, Peer, answering, backends
 from tests.conftest import Start
 from tests.support import free_port, get, wait_until
 
@@ -126,6 +126,28 @@ def test_a_collector_that_wants_the_spans_again_at_once_and_forever_is_not_asked
         wait_until(lambda: len(collector.requests) >= 2, "the spans were sent again")
         time.sleep(1.0)
         assert len(collector.requests) <= 5
+
+
+def test_a_port_for_grpc_in_the_place_of_the_collector_is_told_once_as_what_it_is(start: Start) -> None:
+    settings = b"\0\0\0\4\0\0\0\0\0"
+    asked: list[int] = []
+
+    def handle(peer: Peer) -> None:
+        """End as a server of gRPC does with HTTP/1.1: with a frame of HTTP/2 or without, as it comes."""
+        asked.append(len(asked))
+        peer.head()
+        if len(asked) % 2:
+            peer.send(settings)
+
+    with backends(handle, answering()) as (grpc, backend):
+        ambassador = Ambassador(start, backend.url, TRACES="on", TRACES_ENDPOINT=grpc.url, TRACES_RATIO="100%")
+        assert ambassador.ask(PLAIN)[0] == 200
+        wait_until(lambda: len(asked) >= 3, "the spans were sent three times")
+        assert ambassador.program.stop() == 0
+    lines = [line for line in ambassador.program.logs if line.get("code") == "spans-not-exported"]
+    assert [line["reason"] for line in lines] == [
+        "no response of HTTP/1.1: this is probably a gRPC port (4317), and the one for HTTP is 4318"
+    ]
 
 
 def test_a_call_of_grpc_has_its_method_and_its_status(start: Start) -> None:
