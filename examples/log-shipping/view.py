@@ -18,6 +18,7 @@ import io
 import json
 import os
 import re
+import socket
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -176,7 +177,20 @@ async def say_what_failed(request: web.Request, handler: Handler) -> web.StreamR
     except httpx.HTTPStatusError as error:
         return web.Response(status=404 if error.response.status_code == 404 else 502, text=f"{error}\n")
     except httpx.TransportError as error:
-        return web.Response(status=502, text=f"the store does not answer: {error or type(error).__name__}\n")
+        return web.Response(status=502, text=f"the store does not answer: {reason_of(error)}\n")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the words of the first cause, without its number: an error of httpx repeats the text of another one."""
+    text = str(error) or type(error).__name__
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        if isinstance(cause, socket.gaierror):
+            return "its name cannot be resolved"
+        if isinstance(cause, OSError) and cause.errno:
+            text = os.strerror(cause.errno)
+        cause = cause.__cause__ or cause.__context__
+    return text
 
 
 async def show_page(request: web.Request) -> web.Response:

@@ -96,6 +96,20 @@ def test_the_view_shows_each_line_once_after_kill_nine(tmp_path: Path, twins: Tw
             reader.put_object(Bucket="logs", Key="x", Body=b"")
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "reason"),
+    [("http://no-such-name.invalid", "its name cannot be resolved"), ("http://127.0.0.1:1", "Connection refused")],
+)
+async def test_the_view_says_in_words_why_the_store_does_not_answer(
+    view: ModuleType, endpoint: str, reason: str
+) -> None:
+    async def ask(_request: object) -> None:
+        await view.Store(endpoint, httpx.Auth()).keys()
+
+    response = await view.say_what_failed(None, ask)
+    assert (response.status, response.text) == (502, f"the store does not answer: {reason}\n")
+
+
 def has_more_than(client: httpx.Client, lines: int) -> bool:
     return int(client.get("/sums").text.split()[2]) > lines
 
