@@ -23,7 +23,7 @@ from sidecars.chassis.accept.listen import bind, bound_address
 from sidecars.chassis.config.settings import variable
 from sidecars.chassis.http import tls
 from sidecars.chassis.runtime import logs
-from sidecars.chassis.runtime.lifecycle import BadSettings, ServiceContext
+from sidecars.chassis.runtime.lifecycle import BadSettings, IOFailed, ServiceContext
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -48,7 +48,7 @@ async def run(settings: Settings, context: ServiceContext) -> None:
         options = _interpretation_options(settings, routes)
         app_client = AppClient(settings.apps.values(), statistics.apps, context.health, options)
     except tls.UnusableTLSFiles as error:
-        raise BadSettings(error.reason, code="tls-files-unusable") from None
+        raise IOFailed(error.reason, code="tls-files-unusable") from None
     except (OSError, BadCredentialsFile) as error:
         raise BadSettings(f"{variable(Settings, 'basic_auth')}: {error}", code="credentials-unusable") from None
     sockets = bind(settings.listen, variable(Settings, "listen"))

@@ -27,6 +27,9 @@ _AGENTS = ("169.254.170.2", "169.254.170.23", "fd00:ec2::23")
 _DEFAULT_REGION = "us-east-1"
 
 
+_secret_path = SettingType("secret path", secret.parse, secret.show, secret=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AwsSettings(ServiceSettings):
     """The settings for AWS, which all of the process share."""
@@ -85,7 +88,7 @@ class AwsSettings(ServiceSettings):
         default="",
     )
     aws_container_credentials_relative_uri: Secret | None = setting(
-        secret,
+        _secret_path,
         "AWS: path of a container's credentials at 169.254.170.2 (ECS)",
         env="AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
         default="",

@@ -308,10 +308,10 @@ class _Loader:
             raw = read()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            self._note(file_variable, filename, spec.type, f"the file cannot be read: {reason}")
+            self._note(file_variable, filename, spec.type, f"the file cannot be read: {reason}", is_file=True)
             return None
         if not raw:
-            self._note(file_variable, filename, spec.type, "the file is empty")
+            self._note(file_variable, filename, spec.type, "the file is empty", is_file=True)
             return None
         if spec.type.secret:
             made = Secret(read, parts=spec.type.parts)
@@ -324,13 +324,15 @@ class _Loader:
         try:
             return setting_type.parse(raw)
         except ValueError as error:
-            self._note(variable, filename or raw, setting_type, str(error))
+            self._note(variable, filename or raw, setting_type, str(error), is_file=bool(filename))
             return None
 
-    def _note(self, variable: str, value: str, setting_type: SettingType[Any], problem: str) -> None:
+    def _note(
+        self, variable: str, value: str, setting_type: SettingType[Any], problem: str, *, is_file: bool = False
+    ) -> None:
         from sidecars.chassis.config import wrong_values  # noqa: PLC0415 - only after a mistake
 
-        self.problems[variable] = wrong_values.sentence(variable, value, setting_type, problem)
+        self.problems[variable] = wrong_values.sentence(variable, value, setting_type, problem, is_file=is_file)
 
 
 def variable(cls: type[Settings], field_name: str, name: str = DEFAULT_NAME) -> str:

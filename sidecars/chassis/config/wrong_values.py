@@ -25,10 +25,22 @@ _SHOWN = 120  # characters of a wrong value that a sentence repeats
 _VERY = 0.85  # similar: a letter or two
 
 
-def sentence(variable: str, value: str, setting_type: SettingType[Any], problem: str) -> str:
-    """Return the sentence about a variable. `value` is its text, which may be wrong, or the name of its file."""
-    is_hidden = setting_type.secret or setting_type.sensitive
+def sentence(variable: str, value: str, setting_type: SettingType[Any], problem: str, *, is_file: bool = False) -> str:
+    """Return the sentence about a variable. `value` is its text, which may be wrong, or the name of its file.
+
+    The name of a file is shown if it can be nothing else. Otherwise it may be the secret, in the wrong variable.
+    """
+    could_be_secret = setting_type.secret and "path" in setting_type.name  # a secret that is a path itself
+    is_path = is_file and not could_be_secret and _is_path(value)
+    is_hidden = (setting_type.secret or setting_type.sensitive) and not is_path
     return f"{variable}={HIDDEN if is_hidden else truncate(redact_credentials(value), _SHOWN)}: {problem}"
+
+
+def _is_path(value: str) -> bool:
+    """Return True if the text is that of an absolute path, as in all manifests, and of nothing longer."""
+    from re import fullmatch  # noqa: PLC0415 - only for such a mistake
+
+    return fullmatch(r"(/[\w.,@-]+)+", value) is not None
 
 
 def closest(variable: str, known: set[str], cutoff: float) -> str:

@@ -39,7 +39,7 @@ def read_token(owner: object, path: Path, variable: str) -> str:
         token = file_io.read_text(str(path)).strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise NoCredentials(f"the file of {variable} cannot be read: {why}") from None
+        raise NoCredentials(f"the file of {variable} cannot be read: {why} ({path})") from None
     if not token or not can_be_a_value(token):
         raise NoCredentials(f"the file of {variable} has no token")
     scrubber.hide(owner, [token])

@@ -96,7 +96,8 @@ def read(path: Path) -> Federation:
     try:
         text = file_io.read_text(str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"it cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise ValueError(f"it cannot be read: {why} ({path})") from None
     return parse(text)
 
 

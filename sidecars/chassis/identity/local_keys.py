@@ -51,7 +51,7 @@ class ProfileSource(LocalSource):
             text = file_io.read_text(str(self._path))
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise NoCredentials(f"the file of {self.name} cannot be read: {why}") from None
+            raise NoCredentials(f"the file of {self.name} cannot be read: {why} ({self._path})") from None
         found = section(text, self._profile)
         access, secret, token = (found.get(name, "") for name in _NAMES)
         if not access or not secret or not all(map(can_be_a_value, (access, secret, token))):

@@ -136,17 +136,17 @@ def test_a_name_and_a_password_are_sent(adapter: StartAdapter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "why", "code"),
     [
-        ("ADAPTER_TARGET_CA", "cannot be read"),
-        ("ADAPTER_TLS_CERT", "cannot be read"),
-        ("ADAPTER_BASIC_AUTH", "htpasswd"),
+        ("ADAPTER_TARGET_CA", "cannot be read", 74),
+        ("ADAPTER_TLS_CERT", "cannot be read", 74),
+        ("ADAPTER_BASIC_AUTH", "htpasswd", 78),
     ],
 )
-def test_files_that_cannot_be_used_are_bad_settings(start: Start, name: str, why: str) -> None:
+def test_files_that_cannot_be_used_end_the_start(start: Start, name: str, why: str, code: int) -> None:
     program = start("adapter", **{"ADAPTER_TARGET": "https://127.0.0.1:1", name: "/nowhere"})
 
-    assert program.wait() == 78
+    assert program.wait() == code
     assert name in program.logs[-1]["msg"]
     assert why in program.logs[-1]["msg"]
 

@@ -182,6 +182,14 @@ def test_a_secret_in_the_place_of_a_files_name_is_not_shown(variable: str) -> No
     assert problems(environ) == [f"{variable}=***: the file cannot be read: No such file or directory"]
 
 
+@pytest.mark.parametrize("path", ["/run/secrets/pass-word.txt", "/var/run/..2026_01/token", "/x"])
+def test_the_path_of_a_secrets_file_is_shown_and_its_text_is_not(path: str) -> None:
+    environ = {"DEMO_PASSWORD_FILE": path, "DEMO_UPSTREAM": "http://shop"}
+
+    assert problems(environ) == [f"DEMO_PASSWORD_FILE={path}: the file cannot be read: No such file or directory"]
+    assert problems(environ, {path: "\n"}) == [f"DEMO_PASSWORD_FILE={path}: the file is empty"]
+
+
 def test_a_rotated_secret_is_read_again_at_its_next_use(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("old\n")

@@ -105,7 +105,7 @@ class ClientKey:
             key = private_key.PrivateKey(file_io.read_text(str(self._file)).encode())
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise NoCredentials(f"the file of {self._variable} cannot be read: {why}") from None
+            raise NoCredentials(f"the file of {self._variable} cannot be read: {why} ({self._file})") from None
         except private_key.UnusableKey as error:
             raise NoCredentials(f"the file of {self._variable} cannot be used: {error.reason}") from None
         claims = {
