@@ -1,4 +1,4 @@
-"""`python -m sidecars.X`: run, or `--check`, `--help`, `--version`. The same for every sidecar.
+"""`python -m sidecars.X`: run, or `--check`, `--check=all`, `--help`, `--version`. The same for every sidecar.
 
 A sidecar's `__main__.py` calls `job`, `service` or `job_or_service`. They return the exit code of a command such as
 `--check`. After a run they end the process themselves. The imports of the program belong inside the function that it
@@ -20,7 +20,7 @@ from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 from sidecars.chassis.runtime.printable import truncate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from typing import Any, TypeVar
 
     from sidecars.chassis.config.memory_ledger import MemoryLedger
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     V = TypeVar("V", bound=ServiceSettings)
 
 EX_USAGE = 64
+_ARGUMENTS = "[--check[=all] | --help | --version]"
 _WIDTH = 79  # columns of --help
 _SUMMARY = 200  # characters in the log's first line
 
@@ -183,7 +184,7 @@ def _run_arguments(
             print(f"{name} {chassis.__version__}")
         case ["--help" | "-h"]:
             print(help_text(cls))
-        case ["--check"]:
+        case ["--check" | "--check=all" as command]:
             try:
                 settings = with_packages(cls, lambda: load(cls, environ))
                 ledger = with_packages(cls, lambda: memory(settings)) if memory else None
@@ -193,17 +194,26 @@ def _run_arguments(
             except lifecycle.Unavailable as error:
                 print(error.reason, file=sys.stderr)
                 return error.exit_code
-            for variable, value in effective(settings).items():
-                print(f"{variable}={value}")
+            for line in _checked(settings, environ, everything=command != "--check"):
+                print(line)
             for sentence in settings.warn():
                 print(f"warning: {sentence}", file=sys.stderr)
             for line in ledger.lines() if ledger else ():
                 print(line, file=sys.stderr)
         case _:
             print(f"{name}: no such argument: {' '.join(argv)}; settings are environment variables", file=sys.stderr)
-            print(f"usage: {_program(name)} [--check | --help | --version]", file=sys.stderr)
+            print(f"usage: {_program(name)} {_ARGUMENTS}", file=sys.stderr)
             return EX_USAGE
     return 0
+
+
+def _checked(settings: Settings, environ: Mapping[str, str], *, everything: bool) -> Iterable[str]:
+    """Return the lines for stdout: each variable with its value in force, or those that a person has to see."""
+    if everything:
+        return [f"{variable}={value}" for variable, value in effective(settings).items()]
+    from sidecars.chassis.config import check_report  # noqa: PLC0415 - a program that runs does not load it
+
+    return check_report.lines(settings, environ)
 
 
 # -- the tables ---------------------------------------------------------------------------------------------------
@@ -230,7 +240,7 @@ def help_text(cls: type[Settings]) -> str:
         " file instead, with _FILE added to its name."
     )
     lines = [
-        f"usage: {_program(name)} [--check | --help | --version]",
+        f"usage: {_program(name)} {_ARGUMENTS}",
         "",
         wrapped(f"{about} {naming_note(cls)}"),
     ]

@@ -69,15 +69,18 @@ def test_check_shows_of_each_setting_what_its_type_says(name: str) -> None:
 
 
 def check(name: str, environ: Mapping[str, str]) -> str:
-    """Return all that `--check` prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"sidecars.{name}", "--check"],
-        env={"PYTHONPATH": f"{CODE}:{ROOT}", **environ},
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return (done.stdout + done.stderr).decode()
+    """Return all that `--check` and `--check=all` print."""
+    shown = ""
+    for argument in ("--check", "--check=all"):
+        done = subprocess.run(
+            [sys.executable, "-m", f"sidecars.{name}", argument],
+            env={"PYTHONPATH": f"{CODE}:{ROOT}", **environ},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        shown += (done.stdout + done.stderr).decode()
+    return shown
 
 
 def hits_of_errors(name: str, profile: Mapping[str, str], hits: Hits) -> None:

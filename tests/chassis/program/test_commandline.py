@@ -26,8 +26,8 @@ NAMES = [readme.parent.name for readme, _ in sidecars()]
 
 
 def env_file(text: str) -> dict[str, str]:
-    """Return the variables of a file for `docker run --env-file`, one a line."""
-    return dict(line.split("=", 1) for line in text.splitlines())
+    """Return the variables of a file for `docker run --env-file`, one a line, without its comments."""
+    return dict(line.split("=", 1) for line in text.splitlines() if not line.startswith("#"))
 
 
 def test_version_is_the_programs_name_and_version(start: Start) -> None:
@@ -69,8 +69,8 @@ def test_help_needs_no_valid_settings(start: Start) -> None:
     assert start(DEMO, "--help", DEMO_DO="nonsense").wait() == 0
 
 
-def test_check_prints_the_effective_settings_and_does_not_begin(start: Start) -> None:
-    program = start(DEMO, "--check", DEMO_REASON="none", DEMO_DRAIN_TIMEOUT="1500ms")
+def test_check_all_prints_the_effective_settings_and_does_not_begin(start: Start) -> None:
+    program = start(DEMO, "--check=all", DEMO_REASON="none", DEMO_DRAIN_TIMEOUT="1500ms")
 
     assert program.wait() == 0
     assert env_file(program.stdout) == {
@@ -91,22 +91,83 @@ def test_check_prints_the_effective_settings_and_does_not_begin(start: Start) ->
     assert program.stderr == ""
 
 
-def test_what_check_prints_is_itself_an_env_file_of_the_same_meaning(start: Start) -> None:
-    first = start(DEMO, "--check", DEMO_REASON="a = b, c", DEMO_DRAIN_TIMEOUT="90s", DEMO_ADMIN_LISTEN="[::1]:80")
+def test_check_prints_the_settings_that_are_set_and_how_many_are_not(start: Start) -> None:
+    program = start(DEMO, "--check", DEMO_REASON="none", DEMO_DRAIN_TIMEOUT="25s", DEMO_LOG_LEVEL="")
+
+    assert program.wait() == 0
+    assert program.stdout.splitlines() == [
+        "DEMO_REASON=none",
+        "DEMO_DRAIN_TIMEOUT=25s",
+        "# all others (15) have their defaults: --check=all prints them",
+    ]
+    assert program.stderr == ""
+
+
+def test_check_says_which_variable_or_file_has_set_what_is_in_force(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("hunter2\n")
+    (tmp_path / "headers").write_text("X-Team: shop\n")
+    program = start(
+        *("ambassador", "--check"),
+        AMBASSADOR_A_UPSTREAM="https://a",
+        AMBASSADOR_B_UPSTREAM="http://b:81",
+        AMBASSADOR_B_LISTEN="127.0.0.1:8501",
+        AMBASSADOR_C_UPSTREAM="tcp://c:1",
+        AMBASSADOR_C_LISTEN="127.0.0.1:8502",
+        AMBASSADOR_TIMEOUT="5s",
+        AMBASSADOR_B_TIMEOUT="15s",
+        AMBASSADOR_PROTOCOL="http2",
+        AMBASSADOR_A_TOKEN_FILE=f"{tmp_path}/token",
+        AMBASSADOR_HEADERS_FILE=f"{tmp_path}/headers",
+        AMBASSADOR_ADMIN_LISTEN=":9913",
+        AMBASSADOR_A_MAX_CONNECTIONS="10",
+    )
+    assert program.wait() == 0, program.stderr
+    *shown, last = program.stdout.splitlines()
+    assert shown == [
+        "# 127.0.0.1:8500 -> https://a:443, 127.0.0.1:8501 -> http://b:81, 127.0.0.1:8502 -> tcp://c:1",
+        "AMBASSADOR_B_LISTEN=127.0.0.1:8501",
+        "AMBASSADOR_C_LISTEN=127.0.0.1:8502",
+        "AMBASSADOR_A_UPSTREAM=https://a:443",
+        "AMBASSADOR_B_UPSTREAM=http://b:81",
+        "AMBASSADOR_C_UPSTREAM=tcp://c:1",
+        "AMBASSADOR_A_PROTOCOL=http2",
+        "# AMBASSADOR_PROTOCOL, the default of all, is in force for a; not for b, c",
+        "AMBASSADOR_A_TIMEOUT=5s",
+        "AMBASSADOR_B_TIMEOUT=15s",
+        "AMBASSADOR_C_TIMEOUT=5s",
+        "# AMBASSADOR_TIMEOUT, the default of all, is in force for a, c",
+        "AMBASSADOR_A_MAX_CONNECTIONS=10",
+        "AMBASSADOR_A_HEADERS=X-Team: ***",
+        "AMBASSADOR_B_HEADERS=X-Team: ***",
+        f"# AMBASSADOR_HEADERS_FILE={tmp_path}/headers, the default of all, is in force for a, b; not for c",
+        "AMBASSADOR_A_TOKEN=***",
+        f"# AMBASSADOR_A_TOKEN is read from AMBASSADOR_A_TOKEN_FILE={tmp_path}/token",
+        "AMBASSADOR_ADMIN_LISTEN=:9913",
+    ]
+    assert last.startswith("# all others (")
+    assert "hunter2" not in program.stdout + program.stderr
+
+
+@pytest.mark.parametrize("argument", ["--check", "--check=all"])
+def test_what_check_prints_is_itself_an_env_file_of_the_same_meaning(start: Start, argument: str) -> None:
+    first = start(DEMO, argument, DEMO_REASON="a = b, c", DEMO_DRAIN_TIMEOUT="90s", DEMO_ADMIN_LISTEN="[::1]:80")
     assert first.wait() == 0
 
-    second = start(DEMO, "--check", **env_file(first.stdout))
+    second = start(DEMO, argument, **env_file(first.stdout))
 
     assert second.wait() == 0
     assert second.stdout == first.stdout
 
 
+@pytest.mark.parametrize("argument", ["--check", "--check=all"])
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_sidecars_check_prints_is_an_env_file_of_the_same_meaning(start: Start, name: str) -> None:
-    first = start(name, "--check", **REQUIRED.get(name, {}))
+def test_what_a_sidecars_check_prints_is_an_env_file_of_the_same_meaning(
+    start: Start, name: str, argument: str
+) -> None:
+    first = start(name, argument, **REQUIRED.get(name, {}))
     assert first.wait() == 0, first.stderr
 
-    second = start(name, "--check", **env_file(first.stdout))
+    second = start(name, argument, **env_file(first.stdout))
 
     assert second.wait() == 0, second.stderr
     assert second.stdout == first.stdout
@@ -131,7 +192,7 @@ def test_anything_else_on_the_command_line_is_refused(start: Start, arguments: l
 
 
 def test_a_secret_is_shown_nowhere(start: Start) -> None:
-    for arguments in (["--check"], ["--help"], []):
+    for arguments in (["--check"], ["--check=all"], ["--help"], []):
         program = start(DEMO, *arguments, DEMO_PASSWORD="hunter2", DEMO_DO="end")
         assert program.wait() == 0
         assert "hunter2" not in program.stdout + program.stderr
@@ -181,7 +242,7 @@ def test_closed_standard_streams_do_not_take_the_program_down(tmp_path: Path, cl
 # -- where the output goes --------------------------------------------------------------------------------------------
 
 COMMANDS = [
-    *([f"sidecars.{name}", argument] for name in NAMES for argument in ("--help", "--version", "--check")),
+    *([f"sidecars.{name}", argument] for name in NAMES for argument in ("--help", "--version", "--check=all")),
     ["sidecars.adapter", "--chekc"],
     ["sidecars.chassis.settings_tables"],
     ["sidecars.chassis.probe", "http://127.0.0.1:1/livez"],
