@@ -1,7 +1,7 @@
 """Run the simulation: `python -m tests.simulation [--seeds N] [--plots]`. Exit code 1 if a promise breaks.
 
 Each scenario lasts as long as its promise says: three times the load for 60 s. `--plots` draws the plots of
-docs/explanation/overload.md, too.
+docs/explanation/overload.md, too. The table of that page is printed over all seeds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from tests.simulation import hedges, plots, promises
+from tests.simulation import hedges, plots, promises, table
 from tests.simulation.scenarios import Times
 from tests.support import ROOT
 
@@ -45,6 +45,8 @@ def main() -> int:
     if chosen.plots:
         for name, text in (*plots.draw(), *hedges.draw(Times())):
             (_PICTURES / f"{name}.svg").write_text(text)
+    for line in table.lines(Times(), range(1, chosen.seeds + 1)):
+        _say(line)
     broken = 0
     for seed in range(1, chosen.seeds + 1):
         began = _cpu()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation import promises
+from tests.simulation import promises, table
 from tests.simulation.scenarios import ADAPTIVE, Times, overload
 
 SHORT = Times(calm=3, long=6, after=3)
@@ -44,6 +44,15 @@ def test_a_seed_gives_the_same_run_again() -> None:
         with overload(ADAPTIVE, Times(calm=2, long=2, after=1), seed=7) as run:
             results.append((run.sent, dict(run.apps[0].results), run.limits, run.loop.steps))
     assert results[0] == results[1]
+
+
+def test_the_table_has_the_median_and_the_range_of_all_seeds() -> None:
+    assert table.cell([3.0, 1.0, 2.0], lambda value: f"{value:.0f} s") == "2 s (1 s to 3 s)"
+    assert table.cell([0.9, 1.1, 1.0], lambda value: f"{value:.0f} s") == "1 s"
+    head, _, *rows = table.lines(Times(calm=6, long=6, after=1), [1])
+    assert head.startswith("| limit, 1 seeds |")
+    assert rows[0].startswith("| none |")
+    assert len(rows) == 4
 
 
 def test_the_promises_can_break(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ MALFORMED: Final = 10  # the check has failed: `problem` says why
 _OF_A_CONNECTION: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
+_OF_AN_UPGRADE: Final = frozenset({b"connection", b"upgrade"})
 _PSEUDO: Final = frozenset({b":authority", b":method", b":path", b":scheme", b":status"})
 _KINDS: Final = {
     b"host": HOST,
@@ -128,6 +129,8 @@ class Field:
             self.problem = f"the value of {name.decode()[:64]} holds a control character or a blank at its end"
         elif name in _OF_A_CONNECTION:
             self.problem = f"HTTP/2 has no field {name.decode()}"
+            if name in _OF_AN_UPGRADE:
+                self.problem += ": an upgrade, such as WebSocket, needs HTTP/1.1"
         elif name == b"te" and value.lower() != b"trailers":
             self.problem = "its TE is not trailers"
         else:
@@ -163,6 +166,8 @@ def _problem_of_name(name: bytes) -> str:
     if not name:
         return "a field has no name"
     if name[:1] == b":":
+        if name == b":protocol":
+            return "WebSocket over HTTP/2 (RFC 8441) is not spoken here: let the app open it over HTTP/1.1"
         return "a pseudo-field is not known"
     if name.lower() != name:
         return "a field's name has an upper-case letter"
