@@ -182,14 +182,16 @@ class PausedSyslog(Syslog):
     """A syslog receiver that can stop reading for a while."""
 
     def converse(self, connection: Any) -> None:
-        super().converse(_Paused(connection, StreamChaos.reading))  # type: ignore[arg-type] # a stand-in
+        paused: Any = _Paused(connection, StreamChaos.reading)
+        super().converse(paused)
 
 
 class PausedGelf(GelfTcp):
     """A Graylog that can stop reading for a while."""
 
     def converse(self, connection: Any) -> None:
-        super().converse(_Paused(connection, StreamChaos.reading))  # type: ignore[arg-type] # a stand-in
+        paused: Any = _Paused(connection, StreamChaos.reading)
+        super().converse(paused)
 
 
 READ |= {PausedSyslog: _of_messages, PausedGelf: _of_fields("event_id")}

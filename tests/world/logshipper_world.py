@@ -21,6 +21,7 @@ from tests.world.disk import Disk
 from tests.world.log_apps import LogApp
 from tests.world.log_ledger import Ledger
 from tests.world.log_receivers import Receiver
+from tests.world.log_surprises import Surprises
 from tests.world.network import Weather
 from tests.world.processes import Killed
 from tests.world.universe import check, check_equal
@@ -84,7 +85,8 @@ class LogshipperWorld:
         for receiver in self.receivers:
             receiver.may_repeat_pieces = self.disk_fails
         record_thread.LARGE = choose(500, 16 * 1024)
-        self.settings = load(Settings, self._variables(names))
+        self.surprises = Surprises(universe, self._variables(names), self.in_flight)
+        self.settings = load(Settings, self.surprises.variables)
         self.process: Any = None  # the parts of the logshipper that runs
         self.is_over = False
         own_files._linked.clear()  # it is of one process
@@ -146,6 +148,7 @@ class LogshipperWorld:
             self.ledger.process_since = universe.now
             if not self.is_calm and universe.chance(0.5):
                 world.kernel.processes.kill_at = universe.dice.randint(1, universe.choose(60, 300, 1500))
+            self.settings = load(Settings, self.surprises.next_variables())
             world.start(self._service, _DRAIN)
             error = await world.end_of_service()
             self.ledger.process_since = self.process = None
@@ -221,6 +224,7 @@ class LogshipperWorld:
         universe = self.universe
         for _ in range(universe.dice.randint(1, 5)):
             await asyncio.sleep(universe.between(0.5, 8.0))
+            self.surprises.set_clock()
             match universe.choose("kill", "kill", "stop", "kill soon", "nothing"):
                 case "kill" if self.ledger.process_since is not None:
                     self.world.kill()

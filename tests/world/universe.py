@@ -32,6 +32,7 @@ class Universe:
         """`show` gets each line of the record as it is made."""
         self.seed = seed
         self.now = _BEGIN
+        self.clock_error = 0.0  # seconds by which the time of day differs, once somebody has set it
         self.dice = random.Random(f"world {seed}")  # of the network and the disk; a text, so that near seeds differ
         self.events = 0
         self._digest = hashlib.sha256()
@@ -95,7 +96,7 @@ def _monotonic() -> float:
 
 
 def _time() -> float:
-    return _EPOCH + _current.universe.now - _BEGIN
+    return _EPOCH + _current.universe.now + _current.universe.clock_error - _BEGIN
 
 
 def _urandom(size: int, /) -> bytes:

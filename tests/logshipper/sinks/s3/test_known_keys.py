@@ -27,10 +27,16 @@ def store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
 
 
 async def store_once(
-    store: ObjectStore, note: Any, sink: dict[str, str], inputs: dict[str, Any], *texts: str, is_whole: bool = True
+    store: ObjectStore,
+    note: Any,
+    sink: dict[str, str],
+    inputs: dict[str, Any],
+    *texts: str,
+    is_whole: bool = True,
+    url: str = "s3://logs/pre",
 ) -> Any:
     """Store the lines as a process with these settings does, and return the note that is in its journal."""
-    async with opened("s3://logs/pre", **store.settings(**sink)) as made:
+    async with opened(url, **store.settings(**sink)) as made:
         batch = await packed(made, *(texts or (_TEXT,)), note=note, is_whole=is_whole, **inputs)
         await made.deliver(batch)
         return json.loads(json.dumps(batch.pack.note(batch.key)))
@@ -84,6 +90,21 @@ async def test_objects_that_were_not_stored_yet_are_made_under_their_first_names
     await store_once(store, note, {}, _JSON)
     assert sorted(store.objects) == sorted(note["keys"])
     assert numbers(store) == list(range(9))
+
+
+async def test_another_prefix_or_bucket_gets_the_whole_batch_that_an_earlier_process_may_have_stored(
+    store: ObjectStore,
+) -> None:
+    first = await store_once(store, None, {}, _JSON)
+    moved = await store_once(store, first, {}, _JSON, url="s3://logs/new")
+    assert {key.partition("/")[0] for key in moved["keys"]} == {"new"}
+    assert numbers(store) == sorted([*range(9), *range(9)])
+    other = ObjectStore()
+    try:
+        await store_once(other, first, {}, _JSON)
+        assert numbers(other) == list(range(9))
+    finally:
+        other.close()
 
 
 @pytest.mark.parametrize("stored", [0, 1, 2])
