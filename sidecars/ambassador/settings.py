@@ -23,6 +23,7 @@ from sidecars.chassis.config.setting_types import (
     duration,
     integer,
     size,
+    text,
 )
 from sidecars.chassis.config.settings import group, setting, variable
 from sidecars.chassis.config.urls import Url, is_loopback, overlap, url
@@ -39,6 +40,21 @@ _KUBERNETES = that(lambda settings: settings.needs_kubernetes, "{upstream} has n
 class Settings(CollectorSettings, CloudSettings):
     PREFIX = "AMBASSADOR"
 
+    pod_name: str | None = setting(
+        text, "the Pod's name (downward API), in spans as `k8s.pod.name`", env="POD_NAME", default=""
+    )
+    pod_namespace: str | None = setting(
+        text, "the Pod's namespace (downward API), in spans as `k8s.namespace.name`", env="POD_NAMESPACE", default=""
+    )
+    pod_uid: str | None = setting(
+        text,
+        "the Pod's UID (downward API), in spans as `k8s.pod.uid` and `service.instance.id`",
+        env="POD_UID",
+        default="",
+    )
+    node_name: str | None = setting(
+        text, "the node's name (downward API), in spans as `k8s.node.name`", env="NODE_NAME", default=""
+    )
     upstreams: dict[str, UpstreamSettings] = group(UpstreamSettings, anchor="upstream")
     workers: int = setting(
         integer(1, 64),

@@ -44,6 +44,27 @@ class Settings(FileSettings, TailSettings, CloudSettings, ProxySettings):
 
     PREFIX: ClassVar[str] = "LOGSHIPPER"
 
+    pod_name: str | None = setting(
+        text,
+        "the Pod's name (downward API), in records as `pod`, and in the names of files and objects",
+        env="POD_NAME",
+        default="",
+    )
+    pod_namespace: str | None = setting(
+        text,
+        "the Pod's namespace (downward API), in records as `namespace`, and in the names of files and objects",
+        env="POD_NAMESPACE",
+        default="",
+    )
+    pod_uid: str | None = setting(
+        text, "the Pod's UID (downward API), in records as `pod_uid`", env="POD_UID", default=""
+    )
+    pod_ip: str | None = setting(
+        text, "the Pod's address (downward API), in records as `pod_ip`", env="POD_IP", default=""
+    )
+    node_name: str | None = setting(
+        text, "the node's name (downward API), in records as `node`", env="NODE_NAME", default=""
+    )
     inputs: dict[str, InputSettings] = group(InputSettings, anchor="paths", needs=input_needs.NEEDS)
     sinks: dict[str, SinkSettings] = group(SinkSettings, anchor="url", needs=sink_needs.NEEDS)
     link_roots: tuple[str, ...] | None = setting(

@@ -156,7 +156,13 @@ def test_the_apps_path_may_have_a_query() -> None:
 
 
 @pytest.mark.parametrize(
-    "routes", ["/health=/metrics,/hunter2?x=/y", "/health=/metrics,/x=hunter2", "/health=/metrics,/health=/hunter2"]
+    "routes",
+    [
+        "/health=/metrics,/hunter2",
+        "/health=/metrics,/hunter2?x=/y",
+        "/health=/metrics,/x=hunter2",
+        "/health=/metrics,/health=/hunter2",
+    ],
 )
 def test_a_wrong_route_is_told_by_its_position_and_not_by_its_text(routes: str) -> None:
     [problem] = problems(ADAPTER_ROUTES=routes)

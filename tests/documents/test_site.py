@@ -28,6 +28,19 @@ def test_a_link_is_one_that_the_site_can_follow_or_plain_text(link: str, becomes
     assert site.rewritten(link, PAGE, set()) == becomes
 
 
+@pytest.mark.parametrize(
+    ("text", "becomes"),
+    [
+        (r"| `a \| b` | c |", "| `a | b` | c |"),
+        (r"| a \| b | `c` |", r"| a \| b | `c` |"),
+        (r"`a \| b`", r"`a \| b`"),
+        ("```\n| `a \\| b` |\n```", "```\n| `a \\| b` |\n```"),
+    ],
+)
+def test_a_pipe_in_the_code_of_a_table_has_no_backslash_on_the_site(text: str, becomes: str) -> None:
+    assert site.rewritten(text, PAGE, set()) == becomes
+
+
 def test_a_picture_or_manifest_that_is_linked_to_comes_along() -> None:
     assets: set[Path] = set()
     assert site.rewritten("[a](tutorial/first-pod.yaml)", PAGE, assets) == "[a](tutorial/first-pod.yaml)"

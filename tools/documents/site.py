@@ -23,6 +23,8 @@ FOLDER = ROOT / "build" / "site"
 _ASSETS = frozenset({".svg", ".png", ".json", ".yaml", ".yml"})
 _FENCE = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?P<text>!?\[(?:[^\]\[]|\[[^\]]*\])*\])\((?P<link>[^)\s]+)\)")
+_TABLE_ROW = re.compile(r"^ *\|.*$", re.MULTILINE)
+_CODE = re.compile(r"`[^`\n]+`")
 _PICTURE = re.compile(r"<(?:img|source)\b[^>]*?\b(?:src|srcset)=\"([^\"]+)\"")
 _LOADED = re.compile(
     r"""<(?:script|img|iframe|link rel="(?:stylesheet|preload|icon)")(?=\s)[^>]*?(?:src|href)="?(?:https?:)?//"""
@@ -61,10 +63,16 @@ def rewritten(text: str, document: Path, assets: set[Path]) -> str:
             return match["text"].removeprefix("!")[1:-1]
         return f"{match['text']}({target}{'#' if anchor else ''}{anchor})"
 
+    def row(match: re.Match[str]) -> str:
+        """Remove the backslash before a pipe in the code of a table: GitHub needs it, and the site would show it."""
+        return _CODE.sub(lambda code: code[0].replace("\\|", "|"), match[0])
+
     parts = _FENCE.split(text)
     pictures = [document.parent / name for part in parts[::2] for name in _PICTURE.findall(part)]
     assets.update(place.resolve() for place in pictures if place.is_file())
-    return "".join(part if number % 2 else _LINK.sub(link, part) for number, part in enumerate(parts))
+    return "".join(
+        part if number % 2 else _TABLE_ROW.sub(row, _LINK.sub(link, part)) for number, part in enumerate(parts)
+    )
 
 
 def gather(source: Path) -> None:

@@ -71,7 +71,7 @@ def _ambassador(stack: ExitStack) -> dict[str, str]:
         "ORDERS_HEALTH_PATH": "/health",
         "PAYMENTS_UPSTREAM": payments.url,
         "PAYMENTS_LISTEN": f"127.0.0.1:{payments_port}",
-        "EJECT_FOR": "20s",
+        "EJECT_FOR": "60s",  # the picture shows the ejection, so it must last until then
     }
 
 

@@ -262,9 +262,9 @@ def pairs(left: SettingType[Any] = text, right: SettingType[Any] = text) -> Sett
         found: dict[Any, Any] = {}
         for number, item in enumerate(comma_separated(text).parse(raw), 1):
             key, equals, value = item.partition("=")
-            if not equals or not key.strip() or not value.strip():
-                raise ValueError(f"expected {left.name}={right.name} between commas".replace("text=", "name="))
             where = f"pair {number}: " if sensitive else ""
+            if not equals or not key.strip() or not value.strip():
+                raise ValueError(f"{where}expected {left.name}={right.name} between commas".replace("text=", "name="))
             parsed = _at(where, left, key.strip())
             if parsed in found:
                 raise ValueError(

@@ -64,13 +64,14 @@ class Settings:
     )
     log_format: str = setting(choice(*logs.FORMATS), "`auto` is text on a terminal and JSON elsewhere", default="auto")
 
-    pod_name: str | None = setting(text, "the Pod's name (downward API), in logs", env="POD_NAME", default="")
+    # All sidecars accept these, so that one list of variables fits each. The sidecars that use one override its help.
+    pod_name: str | None = setting(text, "the Pod's name (downward API); not used here", env="POD_NAME", default="")
     pod_namespace: str | None = setting(
-        text, "the Pod's namespace (downward API), in logs", env="POD_NAMESPACE", default=""
+        text, "the Pod's namespace (downward API); not used here", env="POD_NAMESPACE", default=""
     )
-    pod_uid: str | None = setting(text, "the Pod's UID (downward API), in logs", env="POD_UID", default="")
-    pod_ip: str | None = setting(text, "the Pod's address (downward API), in logs", env="POD_IP", default="")
-    node_name: str | None = setting(text, "the node's name (downward API), in logs", env="NODE_NAME", default="")
+    pod_uid: str | None = setting(text, "the Pod's UID (downward API); not used here", env="POD_UID", default="")
+    pod_ip: str | None = setting(text, "the Pod's address (downward API); not used here", env="POD_IP", default="")
+    node_name: str | None = setting(text, "the node's name (downward API); not used here", env="NODE_NAME", default="")
 
     confinement: str = setting(
         choice(*roots.MODES),

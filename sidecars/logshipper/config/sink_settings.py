@@ -99,7 +99,9 @@ class SinkSettings(DeliverySettings, HttpSettings, S3Settings, KafkaSettings, St
         default="500ms",
     )
     retry_max: float = setting(
-        duration("10ms", "1h"), "the longest pause between two attempts; attempts never end", default="30s"
+        duration("10ms", "1h"),
+        "the longest pause between two attempts; they never end, unless `RETRY_LIMIT` or `RETRY_MAX_AGE` is set",
+        default="30s",
     )
     in_flight: int = setting(
         integer(1, 64),

@@ -113,6 +113,17 @@ class ScanLoop:
             await self._in_slices(self._follower.scan_new(self._first, first=self._follower.is_fresh))
             self._first = None
             self._update_readiness()
+            self._tell_inputs_without_files()
+
+    def _tell_inputs_without_files(self) -> None:
+        """Log the inputs of which the first scan found no file: the app is not there yet, or a path is misspelt."""
+        if self._follower.has_compressed_work():
+            return  # a file that is read from a compressed one is followed later
+        followed = {tail.state.input for tail in self._follower.tails.values()}
+        for name, one in self._settings.inputs.items():
+            if name not in followed and not self._follower.access.refusals(name):
+                setting = f"{variable(Settings, 'paths', name)}={','.join(one.paths)}"
+                log.info("no file matches yet; each scan looks again", setting=setting)
 
     async def _look(self, next_scan: float) -> float:
         """Scan or poll. Return the time of the next scan."""

@@ -61,3 +61,18 @@ def test_lines_that_are_written_and_rotated_away_from_the_first_moment_of_being_
         log.unlink()
     assert program.stop() == 0
     assert sorted(receiver.messages(), key=int) == [str(number) for number in range(20)]
+
+
+def test_a_glob_that_matches_nothing_at_the_start_is_told_with_its_setting(
+    tmp_path: Path, start: Start, receiver: Receiver
+) -> None:
+    port = free_port()
+    variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_OTHER_PATHS=f"{tmp_path}/logs/other*")
+    variables["LOGSHIPPER_APP_PATHS"] = variables.pop("LOGSHIPPER_PATHS")
+    append(tmp_path / "logs" / "app.log", "1\n")
+    program = start("logshipper", **variables)
+    program.wait_ready(port)
+    assert program.stop() == 0
+    told = [line for line in program.stderr.splitlines() if "no file matches yet" in line]
+    assert len(told) == 1
+    assert f"LOGSHIPPER_OTHER_PATHS={tmp_path}/logs/other*" in told[0]
