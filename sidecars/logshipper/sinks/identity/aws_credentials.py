@@ -28,6 +28,7 @@ from sidecars.logshipper.config.over_http.http_settings import proxy_for
 from sidecars.logshipper.config.sink_settings import SinkSettings
 from sidecars.logshipper.settings import Settings
 from sidecars.logshipper.sinks.base import RetryLater
+from sidecars.logshipper.sinks.identity.fetch_failures import FetchFailures
 from sidecars.logshipper.sinks.protocols.credentials import tls_context
 
 log = logs.get("aws")
@@ -57,6 +58,7 @@ class AwsCredentials:
         self._keys: AwsKeys | None = None
         self._refresh_at: float | None = None  # of the clock; None: never
         self._fetch: asyncio.Task[AwsKeys] | None = None
+        self._failures = FetchFailures(clock)
 
     async def current(self) -> AwsKeys:
         """Return credentials that are valid now. Raises RetryLater with a sentence if there are none."""
@@ -88,7 +90,7 @@ class AwsCredentials:
         """Return the fetch that is under way, or start one."""
         if self._fetch is None or self._fetch.done():
             self._fetch = asyncio.create_task(self._fetch_keys())
-            self._fetch.add_done_callback(_note_failure)
+            self._fetch.add_done_callback(self._note_end)
         return self._fetch
 
     async def _fetch_keys(self) -> AwsKeys:
@@ -106,12 +108,9 @@ class AwsCredentials:
         self._refresh_at = refresh_time(keys, now, random.random())  # noqa: S311 - jitter
         return keys
 
-
-def _note_failure(fetch: asyncio.Task[AwsKeys]) -> None:
-    """Log a failed fetch: it may be one that nobody waits for."""
-    if not fetch.cancelled() and (error := fetch.exception()) is not None:
-        reason = error.reason if isinstance(error, RetryLater) else repr(error)
-        log.warning("new AWS credentials cannot be had", code="aws-credentials-not-renewed", reason=reason)
+    def _note_end(self, fetch: asyncio.Task[AwsKeys]) -> None:
+        if (reason := self._failures.to_log(fetch)) is not None:
+            log.warning("new AWS credentials cannot be had", code="aws-credentials-not-renewed", reason=reason)
 
 
 def create(settings: Settings, sink: SinkSettings, clock: Callable[[], float] = time.time) -> AwsCredentials:

@@ -19,6 +19,7 @@ from sidecars.chassis.identity.access_tokens import AccessToken, TokenSource
 from sidecars.chassis.identity.answers import NoCredentials
 from sidecars.chassis.runtime import logs, scrubber
 from sidecars.logshipper.sinks.base import RetryLater
+from sidecars.logshipper.sinks.identity.fetch_failures import FetchFailures
 
 log = logs.get("token")
 
@@ -36,6 +37,7 @@ class TokenCache:
         self._renew_at = 0.0
         self._rejected_at: float | None = None
         self._fetch: asyncio.Task[AccessToken] | None = None
+        self._failures = FetchFailures(clock)
 
     async def current(self) -> AccessToken:
         """Return a token that is valid now. Raises RetryLater with a sentence if there is none."""
@@ -62,7 +64,7 @@ class TokenCache:
         """Return the fetch that is under way, or start one."""
         if self._fetch is None or self._fetch.done():
             self._fetch = asyncio.create_task(self._fetch_token())
-            self._fetch.add_done_callback(_note_failure)
+            self._fetch.add_done_callback(self._note_end)
         return self._fetch
 
     async def _fetch_token(self) -> AccessToken:
@@ -75,9 +77,6 @@ class TokenCache:
         self._token, self._renew_at = token, token.renew_at(random.random())  # noqa: S311 - jitter
         return token
 
-
-def _note_failure(fetch: asyncio.Task[AccessToken]) -> None:
-    """Log a failed fetch: it may be one that nobody waits for."""
-    if not fetch.cancelled() and (error := fetch.exception()) is not None:
-        reason = error.reason if isinstance(error, RetryLater) else repr(error)
-        log.warning("a new token cannot be had", code="token-not-renewed", reason=reason)
+    def _note_end(self, fetch: asyncio.Task[AccessToken]) -> None:
+        if (reason := self._failures.to_log(fetch)) is not None:
+            log.warning("a new token cannot be had", code="token-not-renewed", reason=reason)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 import pytest
 
 from sidecars.chassis.identity.access_tokens import AccessToken
 from sidecars.chassis.identity.answers import NoCredentials
-from sidecars.chassis.runtime import scrubber
+from sidecars.chassis.runtime import logs, scrubber
+from sidecars.logshipper.sinks.base import RetryLater
 from sidecars.logshipper.sinks.identity.token_cache import TokenCache
 
 NOW = 1000.0
@@ -86,3 +88,16 @@ async def test_a_rejected_token_is_replaced_once_in_a_minute(script: Script, tok
 async def test_a_token_is_hidden_in_all_outputs(tokens: TokenCache) -> None:
     await tokens.current()
     assert scrubber.net.scrub("it said token-number-1", "a test") == "it said ***"
+
+
+async def test_fetches_that_fail_for_one_reason_are_logged_once_in_half_a_minute(
+    script: Script, tokens: TokenCache
+) -> None:
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    script.failing = True
+    for script.now in (NOW, NOW + 0.5, NOW + 29, NOW + 30, NOW + 31):
+        with pytest.raises(RetryLater):
+            await tokens.current()
+        await settled()
+    assert stream.getvalue().count("token-not-renewed") == 2
