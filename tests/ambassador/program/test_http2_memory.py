@@ -18,6 +18,7 @@ CONNECTIONS = 250
 STREAMS = 80
 SETTINGS = {
     "BUFFER_MEMORY": "8MiB",
+    "TIMEOUT": "10m",
     "MAX_CONNECTIONS": str(CONNECTIONS + 16),
 }  # the places that are left carry the streams
 REQUEST = bytes((0x82, 0x86, 0x84, 0x01, 1)) + b"a"  # GET http://a/
@@ -63,8 +64,8 @@ def test_heads_of_many_small_fields_take_no_more_than_the_ledger_says(start: Sta
             requests = [raw.headers(2 * number + 1, block) for number, block in enumerate(blocks)]
             app.sendall(raw.PREFACE + raw.frame(raw.SETTINGS) + b"".join(requests))
         wait_until(
-            lambda: ambassador.metric("ambassador_requests_total", code="200") == CONNECTIONS * len(blocks),
-            "a response to each request",
+            lambda: ambassador.metric("ambassador_requests_total") == CONNECTIONS * len(blocks),
+            "an end of each request",  # also a time-out on a busy machine: its head was decoded
         )
         assert peak(ambassador.program) <= ledger_of("ambassador", environ_of(backend.url)).total
 
@@ -77,7 +78,7 @@ def test_responses_that_no_stream_takes_stay_within_the_buffer_memory_and_a_smal
             requests = [raw.headers(2 * number + 1, REQUEST) for number in range(STREAMS)]
             app.sendall(raw.PREFACE + raw.frame(raw.SETTINGS) + b"".join(requests))
         wait_until(lambda: ambassador.metric("ambassador_buffer_short") == 1.0, "memory is short")
-        wait_until(lambda: backend.connections == 4 * STREAMS, "all requests are at the backend")
+        wait_until(lambda: backend.connections >= 4 * STREAMS, "all requests are at the backend")
         seen: list[int] = []
 
         def is_at_rest() -> bool:
