@@ -69,7 +69,10 @@ class App:
     name: str
     set_by: Mapping[str, str] = MappingProxyType({})  # field -> the variable that set it
     target: Url = setting(
-        target_url, "URL of the app: `http://host[:port]` or `https://host[:port]`", default="http://127.0.0.1:8080"
+        target_url,
+        "URL of the app: `http://host[:port]` or `https://host[:port]`",
+        default="http://127.0.0.1:8080",
+        heading="App and its routes",
     )
     routes: dict[str, RequestTarget] = setting(
         routes, "paths to serve, each with the path to request from the app", default="/health=/metrics"
@@ -87,6 +90,7 @@ class App:
         " (`_FILE`) is read again when it changes",
         default="",
         needs=(_VERDICT,),
+        heading="Verdict",
     )
     select: tuple[JsonPath, ...] | None = setting(
         json_paths,
@@ -115,6 +119,7 @@ class App:
         " header, and the body if the header names no known format",
         default=AUTO,
         needs=(_READ,),
+        heading="Forms of metrics and of the verdict",
     )
     format: ByRoute[str] = setting(
         by_route(choice(AUTO, *DIALECT_NAMES), AUTO),
@@ -128,6 +133,7 @@ class App:
         "time for the app's whole response; keep it below the probe's own timeout (the kubelet's is 1s). A scraper's"
         " timeout (`X-Prometheus-Scrape-Timeout-Seconds`) shortens it",
         default="750ms",
+        heading="Limits",
     )
     cache_ttl: float = setting(
         duration("0", "1h"), "time for which a response of the app is used again; `0` requests a new one", default="0"
@@ -144,6 +150,7 @@ class App:
         " also after the start. Probers that ask within half a second count as one",
         default="1",
         needs=(_VERDICT,),
+        heading="Change of the verdict",
     )
     pass_after: Threshold = setting(
         threshold,
@@ -162,6 +169,7 @@ class App:
         "PEM file with the authorities to trust for an `https` target, instead of the system's authorities",
         default="",
         needs=(_HTTPS,),
+        heading="TLS and credentials for the app",
     )
     target_cert: Path | None = setting(
         path_to_read, "PEM file with the client certificate for the app", default="", needs=(_HTTPS,)
@@ -195,13 +203,16 @@ class Settings(ServiceSettings):
 
     PREFIX: ClassVar[str] = "ADAPTER"
 
-    listen: Address = setting(address, "address on which the routes are served", default=":8081")
+    listen: Address = setting(
+        address, "address on which the routes are served", default=":8081", heading="Port for probers"
+    )
     apps: dict[str, App] = group(App, anchor="target")
     agent_listen: Address = setting(
         address,
         "address of HAProxy's agent-check, over TCP, with one verdict of all apps",
         default="off",
         needs=(_A_VERDICT,),
+        heading="Agent port, TLS and credentials for probers",
     )
     tls_cert: Path | None = setting(
         path_to_read, "PEM file with the certificate of `ADAPTER_LISTEN`, which serves https then", default=""

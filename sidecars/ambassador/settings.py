@@ -61,6 +61,7 @@ class Settings(CollectorSettings, CloudSettings):
         "the number of processes that share the ports, for more than one core; each has its own balancing, limits and "
         "DNS look-ups",
         default="1",
+        heading="Process",
     )
     buffer_memory: int = setting(
         size("8MiB", "1TiB"),
@@ -86,6 +87,7 @@ class Settings(CollectorSettings, CloudSettings):
         "`KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`, which every Pod has",
         default="",
         needs=(_KUBERNETES,),
+        heading="Targets in Kubernetes",
     )
     kubernetes_account: Path = setting(
         setting_types.credentials_directory,

@@ -1,4 +1,4 @@
-"""`python -m sidecars.X`: run, or `--check`, `--check=all`, `--help`, `--version`. The same for every sidecar.
+"""`python -m sidecars.X`: run, or `--check`, `--help`, `--version`. The same for every sidecar.
 
 A sidecar's `__main__.py` calls `job`, `service` or `job_or_service`. They return the exit code of a command such as
 `--check`. After a run they end the process themselves. The imports of the program belong inside the function that it
@@ -12,7 +12,7 @@ import sys
 
 from sidecars import chassis
 from sidecars.chassis.config.effective_settings import declared_roots, effective
-from sidecars.chassis.config.settings import SettingsError, load, specs
+from sidecars.chassis.config.settings import SettingsError, load
 from sidecars.chassis.config.settings import variable as variable_of
 from sidecars.chassis.isolation import confine
 from sidecars.chassis.runtime import lifecycle, logs
@@ -24,15 +24,14 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from sidecars.chassis.config.memory_ledger import MemoryLedger
-    from sidecars.chassis.config.settings import ServiceSettings, Settings, Spec
+    from sidecars.chassis.config.settings import ServiceSettings, Settings
 
     R = TypeVar("R")
     S = TypeVar("S", bound=Settings)
     V = TypeVar("V", bound=ServiceSettings)
 
 EX_USAGE = 64
-_ARGUMENTS = "[--check[=all] | --help | --version]"
-_WIDTH = 79  # columns of --help
+_ARGUMENTS = "[--check[=all]|--help[=WORD]|--version]"
 _SUMMARY = 200  # characters in the log's first line
 
 
@@ -183,27 +182,39 @@ def _run_arguments(
         case ["--version"]:
             print(f"{name} {chassis.__version__}")
         case ["--help" | "-h"]:
-            print(help_text(cls))
+            return _help(cls)
+        case ["--help" | "-h", word] if word and not word.startswith("-"):
+            return _help(cls, word)
+        case [argument] if argument.startswith("--help=") and argument != "--help=":
+            return _help(cls, argument.removeprefix("--help="))
         case ["--check" | "--check=all" as command]:
-            try:
-                settings = with_packages(cls, lambda: load(cls, environ))
-                ledger = with_packages(cls, lambda: memory(settings)) if memory else None
-            except SettingsError as error:
-                print(error, file=sys.stderr)
-                return lifecycle.BadSettings.exit_code
-            except lifecycle.Unavailable as error:
-                print(error.reason, file=sys.stderr)
-                return error.exit_code
-            for line in _checked(settings, environ, everything=command != "--check"):
-                print(line)
-            for sentence in settings.warn():
-                print(f"warning: {sentence}", file=sys.stderr)
-            for line in ledger.lines() if ledger else ():
-                print(line, file=sys.stderr)
+            return _check(cls, environ, memory, everything=command != "--check")
         case _:
             print(f"{name}: no such argument: {' '.join(argv)}; settings are environment variables", file=sys.stderr)
-            print(f"usage: {_program(name)} {_ARGUMENTS}", file=sys.stderr)
+            print(f"usage: {_usage(name)}", file=sys.stderr)
             return EX_USAGE
+    return 0
+
+
+def _check(
+    cls: type[S], environ: Mapping[str, str], memory: Callable[[S], MemoryLedger] | None, *, everything: bool
+) -> int:
+    """Print the settings to stdout if they are right; the warnings and the memory, or the mistakes, to stderr."""
+    try:
+        settings = with_packages(cls, lambda: load(cls, environ))
+        ledger = with_packages(cls, lambda: memory(settings)) if memory else None
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return lifecycle.BadSettings.exit_code
+    except lifecycle.Unavailable as error:
+        print(error.reason, file=sys.stderr)
+        return error.exit_code
+    for line in _checked(settings, environ, everything=everything):
+        print(line)
+    for sentence in settings.warn():
+        print(f"warning: {sentence}", file=sys.stderr)
+    for line in ledger.lines() if ledger else ():
+        print(line, file=sys.stderr)
     return 0
 
 
@@ -216,68 +227,18 @@ def _checked(settings: Settings, environ: Mapping[str, str], *, everything: bool
     return check_report.lines(settings, environ)
 
 
-# -- the tables ---------------------------------------------------------------------------------------------------
+def _help(cls: type[Settings], word: str = "") -> int:
+    """Print the settings, or those whose name or meaning has the word."""
+    from sidecars.chassis.config import help_text  # noqa: PLC0415 - a program that runs does not load it
+
+    if text := help_text.of(cls, _usage(cls.PREFIX.lower()), word):
+        print(text)
+        return 0
+    print(f"{cls.PREFIX.lower()}: no setting has {word} in its name or meaning; --help lists all", file=sys.stderr)
+    return EX_USAGE
 
 
-def help_text(cls: type[Settings]) -> str:
-    """Return the text of `--help`: each variable with its default and type, and its meaning below."""
-    from textwrap import TextWrapper  # noqa: PLC0415 - only for --help
-
-    def wrapped(text: str, first: str = "", further: str = "") -> str:
-        """Return the text, wrapped between words. A hyphen is no place to break: `if-changed` is a value to copy."""
-        return TextWrapper(
-            _WIDTH,
-            initial_indent=first,
-            subsequent_indent=further,
-            replace_whitespace=False,
-            break_on_hyphens=False,
-            break_long_words=False,
-        ).fill(text)
-
-    name = cls.PREFIX.lower()
-    about = (
-        "Without an argument it runs. It is configured by environment variables alone; any of them may be given by a"
-        " file instead, with _FILE added to its name."
-    )
-    lines = [
-        f"usage: {_program(name)} {_ARGUMENTS}",
-        "",
-        wrapped(f"{about} {naming_note(cls)}"),
-    ]
-    width = max(len(spec.variable) for spec in specs(cls))
-    for spec in specs(cls):
-        value = f"{format_default(spec)}  ({spec.type.name})"
-        first, further = f"  {spec.variable:<{width}}  ", " " * (width + 4)
-        if len(first) + len(value.partition(" ")[0]) > _WIDTH:  # a long path: beside the name, and not in the column
-            first = f"  {spec.variable}  "
-        lines += ["", wrapped(value, first, further), wrapped(spec.help.replace("`", ""), "      ", "      ")]
-    return "\n".join(lines)
-
-
-def _program(name: str) -> str:
-    """Return the command as the user typed it: an installed one by its name, else as a module."""
+def _usage(name: str) -> str:
+    """Return the command as the user typed it, an installed one by its name, else as a module; and its arguments."""
     typed = sys.argv[0].rpartition("/")[2]
-    return typed if typed == f"sidecars-{name}" else f"python -m sidecars.{name}"
-
-
-def format_default(spec: Spec) -> str:
-    if spec.default is None:
-        return "required"
-    return spec.default or "-"
-
-
-def naming_note(cls: type[Settings]) -> str:
-    """Return the sentence about variables with a name in them; "" if the class has no group."""
-    grouped = [spec for spec in specs(cls) if spec.group]
-    if not grouped:
-        return ""
-    example = grouped[0].named(cls.PREFIX, "orders")
-    return (
-        f"There can be several {group_names(grouped)}: a variable may have the name of one after the prefix, such as"
-        f" {example}; a variable without a name is for the only one, or the default for all."
-    )
-
-
-def group_names(grouped: Sequence[Spec]) -> str:
-    """Return the names of the groups to which these settings belong: `inputs and sinks`."""
-    return " and ".join(dict.fromkeys(spec.group or "" for spec in grouped))
+    return f"{typed if typed == f'sidecars-{name}' else f'python -m sidecars.{name}'} {_ARGUMENTS}"

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sidecars.chassis import streams
-from sidecars.chassis.commandline import format_default, group_names
+from sidecars.chassis.config.help_text import format_default, group_names
 from sidecars.chassis.config.settings import Settings, specs
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -72,6 +72,7 @@ class Settings(FileSettings, TailSettings, CloudSettings, ProxySettings):
         "directories in which log files may be reached through links, such as `/var/log/pods` for the links in "
         "`/var/log/containers`; unset: no link is followed",
         default="",
+        heading="State, scans and end",
     )
     state_dir: Path = setting(
         directory_to_write,
@@ -111,7 +112,11 @@ class Settings(FileSettings, TailSettings, CloudSettings, ProxySettings):
         default="",
     )
     tz: str | None = setting(
-        text, "for `TIME_ZONE=local`: the zone, a name such as `Europe/Berlin`; unset: UTC", env="TZ", default=""
+        text,
+        "for `TIME_ZONE=local`: the zone, a name such as `Europe/Berlin`; unset: UTC",
+        env="TZ",
+        default="",
+        heading="Time zone and OpenTelemetry",
     )
     otel_service_name: str | None = setting(
         text, "for `otlp`: `service.name` of the resource", env="OTEL_SERVICE_NAME", default=""

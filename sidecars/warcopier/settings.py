@@ -75,6 +75,7 @@ class Settings(ServiceSettings):
         comma_separated(SettingType(text.name, str, roots=lambda part: roots.to_read(roots.glob_base(part)))),
         "WARs to publish: files, directories (the `*.war` in them) or globs",
         default="/artifacts",
+        heading="Source and target",
     )
     target: str = setting(
         SettingType("path", str, roots=_target_roots),  # text: pathlib would be loaded at every start for this alone
@@ -102,6 +103,7 @@ class Settings(ServiceSettings):
         SettingType("SHA-256", _parse_sha256),
         "digest that the one WAR must have. Unset: its digest in a `SHA256SUMS` beside the source, if there is one",
         default="",
+        heading="Checksums",
     )
     require_sha256: bool = setting(
         boolean, "refuse a WAR without a digest in `WARCOPIER_SHA256` or `SHA256SUMS`", default="false"
@@ -111,7 +113,9 @@ class Settings(ServiceSettings):
         "compare the SHA-256 of the source and of the copy. `false` saves time; an expected digest is still checked",
         default="true",
     )
-    unpack: bool = setting(boolean, "publish the exploded directory, in one step, instead of the WAR", default="false")
+    unpack: bool = setting(
+        boolean, "publish the exploded directory, in one step, instead of the WAR", default="false", heading="Archives"
+    )
     validate: str = setting(
         choice("war", "zip", "none"),
         "check before anything is published: `zip` verifies the structure and every checksum, `war` also refuses unsafe"
@@ -141,6 +145,7 @@ class Settings(ServiceSettings):
         "permissions of published files. A directory can also be searched by everybody who can read it, and written by"
         " its owner",
         default="0644",
+        heading="Files on the target",
     )
     owner: Owner | None = setting(
         SettingType("uid:gid", _parse_owner, lambda owner: f"{owner[0]}:{owner[1]}"),
@@ -160,7 +165,10 @@ class Settings(ServiceSettings):
     )
     reserve: int = setting(size(), "bytes that must stay free on the target", default="16MiB")
     watch: bool = setting(
-        boolean, "stay as a native sidecar, and publish again whenever the source changes", default="false"
+        boolean,
+        "stay as a native sidecar, and publish again whenever the source changes",
+        default="false",
+        heading="Watch",
     )
     watch_interval: float = setting(
         duration("100ms", "1h"),

@@ -62,6 +62,7 @@ class AuthSettings:
         "a bearer token, sent instead of the app's `Authorization`; `TOKEN_FILE` is read again every second",
         default="",
         needs=(HTTP, gives_way("token", "auth")),
+        heading="Credentials for the upstream",
     )
     auth: str = setting(
         choice(NO_AUTH, AWS, GCP, AZURE, OAUTH2),
@@ -122,6 +123,7 @@ class AuthSettings:
         "`https://storage.azure.com/.default`",
         default="",
         needs=(_SCOPE,),
+        heading="Credentials for the upstream: scope and OAuth",
     )
     auth_oauth_token_url: Url | None = setting(
         url("https", "http"),

@@ -98,6 +98,7 @@ class BesideSettings:
         "`off`; each such hedge is paid from the retry budget",
         default="off",
         needs=(HTTP, _soon_enough),
+        heading="Hedges and copies",
     )
     mirror: MirrorTarget | None = setting(
         mirror,

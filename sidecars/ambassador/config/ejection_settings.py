@@ -21,6 +21,7 @@ class EjectionSettings:
         "others together (six standard deviations); unset: only failures in a row eject",
         default="",
         needs=(setting_types.EJECTIONS,),
+        heading="Ejection by failure rate",
     )
     eject_volume: int = setting(
         integer(10, 1_000_000),

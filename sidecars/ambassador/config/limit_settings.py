@@ -46,6 +46,7 @@ class LimitSettings:
         "the upstream serves without a long queue of its own; further ones wait, or get 503",
         default="off",
         needs=(HTTP,),
+        heading="Limits of requests",
     )
     max_requests: int | None = setting(
         integer(1, 65535),

@@ -53,6 +53,7 @@ class RoutingSettings:
         "all requests; the value of a field whose name may be a secret's, such as `x-api-key`, is shown as `***`",
         default="",
         needs=(HTTP,),
+        heading="Routes",
     )
     strip_prefix: bool = setting(
         boolean,

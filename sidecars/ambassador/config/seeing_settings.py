@@ -146,6 +146,7 @@ class SeeingSettings:
         "there are none, and gives each attempt its own span id; `on` sends the spans to `TRACES_ENDPOINT`, too",
         default=OFF,
         needs=(HTTP,),
+        heading="Traces and log of requests",
     )
     traces_ratio: float = setting(
         share,
@@ -206,6 +207,7 @@ class CollectorSettings:
         "without a path it is `/v1/traces`",
         default="",
         needs=(_SPANS,),
+        heading="Collector of traces",
     )
     traces_headers: Secret | None = setting(
         secret,

@@ -21,6 +21,7 @@ class TlsSettings:
         "as it is there",
         default="",
         needs=(setting_types.TLS,),
+        heading="TLS to the upstream",
     )
     tls_cert: Path | None = setting(
         path_to_read,

@@ -73,7 +73,9 @@ class UpstreamSettings(
     """The settings of one upstream: the address for the app, the targets, and how requests to them are treated."""
 
     name: str
-    listen: Address = setting(address, "the address at which the app reaches this upstream", default="127.0.0.1:8500")
+    listen: Address = setting(
+        address, "the address at which the app reaches this upstream", default="127.0.0.1:8500", heading="Upstream"
+    )
     upstream: Targets = setting(
         target_types.targets,
         "the targets: `http`, `https`, `h2c`, `tcp`, `tls` or `tls+postgres` URLs (`http://host[:port]`), separated by "
@@ -97,6 +99,7 @@ class UpstreamSettings(
         "`random`, `hash:header:<name>`, `hash:cookie:<name>` or `hash:source`",
         default="ewma",
         needs=(_FIELDS,),
+        heading="Balancing and health checks",
     )
     slow_start: float = setting(
         duration(maximum="1h"),
@@ -130,6 +133,7 @@ class UpstreamSettings(
         "connect ejects at once",
         default="5",
         needs=(setting_types.HTTP, setting_types.EJECTIONS),
+        heading="Ejection of endpoints",
     )
     eject_for: float = setting(
         duration("100ms", "1h"),
@@ -149,7 +153,10 @@ class UpstreamSettings(
         default="30%",
     )
     retries: int = setting(
-        integer(maximum=10), "the number of retries of a request that may safely be repeated", default="2"
+        integer(maximum=10),
+        "the number of retries of a request that may safely be repeated",
+        default="2",
+        heading="Retries",
     )
     retry_on: RetryOn = setting(
         setting_types.retry_on,
@@ -195,7 +202,10 @@ class UpstreamSettings(
         needs=(setting_types.HTTP, setting_types.RETRIES, _TIMEOUTS),
     )
     connect_timeout: float = setting(
-        duration("10ms", "5m"), "the time in which a connection to an endpoint must open", default="2s"
+        duration("10ms", "5m"),
+        "the time in which a connection to an endpoint must open",
+        default="2s",
+        heading="Time limits",
     )
     timeout: float = setting(
         duration("100ms", "24h"),
@@ -245,6 +255,7 @@ class UpstreamSettings(
         path_to_read,
         "the file with the DNS servers, search domains and options",
         default="/etc/resolv.conf",
+        heading="DNS",
     )
     dns_min_ttl: float = setting(
         duration("100ms", "1h"),
@@ -263,6 +274,7 @@ class UpstreamSettings(
         "the number of connections that the app may have open to this upstream; one more takes the place of one that "
         "serves no request; each that is not open leaves room for three requests of HTTP/2 at once",
         default="4096",
+        heading="Connections and sizes of heads",
     )
     max_pending: int = setting(
         integer(1, 65535),
@@ -286,6 +298,7 @@ class UpstreamSettings(
         "edits of the fields of each request, one a line: `Name: value` sets, `+Name: value` adds, `-Name` removes",
         default="",
         needs=(setting_types.HTTP,),
+        heading="Header fields and access log",
     )
     host: str = setting(
         choice("upstream", "preserve"),

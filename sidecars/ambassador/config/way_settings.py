@@ -52,6 +52,7 @@ class WaySettings:
         "the HTTP proxy through which endpoints are reached, by CONNECT: `http://[user@]host:port`, or `https://…` for "
         "TLS to the proxy; the proxy looks names up; unset: no proxy, whatever `HTTPS_PROXY` is",
         default="",
+        heading="Way to the endpoints: proxies",
     )
     proxy_password: Secret | None = setting(
         secret,

@@ -14,6 +14,8 @@ settings           loading of settings
 declared_fields    their declaration, by `setting` and `group`
 setting_types      the types of values: how a text is parsed and formatted; secrets; the roots of paths
 effective_settings the values as text that may be shown, and as the roots of the process
+help_text          the text of `--help`
+check_report       the lines of `--check`
 rates              rates such as 500/s, and an exact token bucket
 urls               the types of URLs: what is shown of them
 cloud_settings     the variables of the SDKs of AWS, Azure and Google Cloud

@@ -37,7 +37,11 @@ class AwsSettings(ServiceSettings):
     PREFIX: ClassVar[str]
 
     aws_region: str | None = setting(
-        text, "AWS: the region, if no setting of the sidecar has one", env="AWS_REGION", default=""
+        text,
+        "AWS: the region, if no setting of the sidecar has one",
+        env="AWS_REGION",
+        default="",
+        heading="Identity at AWS (variables of its SDKs)",
     )
     aws_default_region: str | None = setting(
         text, "AWS: the region if `AWS_REGION` is not set", env="AWS_DEFAULT_REGION", default=""
@@ -132,7 +136,13 @@ class TokenServiceSettings(ServiceSettings):
 
     PREFIX: ClassVar[str]
 
-    azure_client_id: str | None = setting(text, "Azure: the identity's client id", env="AZURE_CLIENT_ID", default="")
+    azure_client_id: str | None = setting(
+        text,
+        "Azure: the identity's client id",
+        env="AZURE_CLIENT_ID",
+        default="",
+        heading="Identity at Azure and Google Cloud (variables of their SDKs)",
+    )
     azure_tenant_id: str | None = setting(text, "Azure: the tenant", env="AZURE_TENANT_ID", default="")
     azure_federated_token_file: Path | None = setting(
         path_to_read,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "default"  # of the member without a name, in logs, labels and `/status`
 
 
-def setting(
+def setting(  # noqa: PLR0913 - the declaration has all that is known of a setting
     setting_type: SettingType[Any],
     help: str,  # noqa: A002 - its name in every such library
     *,
@@ -32,11 +32,13 @@ def setting(
     env: str | None = None,
     suffix: str | None = None,
     needs: tuple[Need, ...] = (),
+    heading: str = "",
 ) -> Any:
     """A field of a settings class. No default: required; default "": unset is None. `env` is a name without prefix.
     If that is in lower case, such as `https_proxy`, the name in upper case is read where the other one is not set.
 
     `suffix` is the variable's name behind the prefix, where it is not that of the field. `needs` must all be met.
+    `heading` is that of this setting and of those after it in `--help`, up to the next one that has a heading.
     """
     metadata = {
         "setting_type": setting_type,
@@ -45,6 +47,7 @@ def setting(
         "env": env,
         "suffix": suffix,
         "needs": needs,
+        "heading": heading,
     }
     if default is None:
         return light_dataclasses.Field(metadata=metadata)
@@ -83,6 +86,7 @@ class Spec:
     default: str | None
     group: str | None = None
     needs: tuple[Need, ...] = ()
+    heading: str = ""
 
     def named(self, prefix: str, name: str) -> str:
         """Return the variable of the member called `name`."""

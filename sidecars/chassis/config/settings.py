@@ -60,7 +60,10 @@ class Settings:
     PREFIX: ClassVar[str]
 
     log_level: str = setting(
-        choice("debug", "info", "warning", "error"), "the lowest level that is logged", default="info"
+        choice("debug", "info", "warning", "error"),
+        "the lowest level that is logged",
+        default="info",
+        heading="Settings of every sidecar",
     )
     log_format: str = setting(choice(*logs.FORMATS), "`auto` is text on a terminal and JSON elsewhere", default="auto")
 
@@ -152,9 +155,9 @@ def _spec(prefix: str, item: light_dataclasses.Field, group_field: light_datacla
     variable = data["env"] or f"{prefix}_{suffix}"
     known = (data["setting_type"], data["help"], data["default"])
     if group_field is None:
-        return Spec(item.name, suffix, variable, *known, None, data["needs"])
+        return Spec(item.name, suffix, variable, *known, None, data["needs"], data["heading"])
     needs = (*data["needs"], *group_field.metadata["needs"].get(item.name, ()))
-    return Spec(item.name, suffix, variable, *known, group_field.name, needs)
+    return Spec(item.name, suffix, variable, *known, group_field.name, needs, data["heading"])
 
 
 # -- loading ------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ class InputFileSettings:
         "template does not fit has no fields. If the path names the Pod, no field of logshipper's own Pod is added but "
         "its node",
         default="",
+        heading="Inputs: many and old files",
     )
     fair_by: tuple[str, ...] | None = setting(
         comma_separated(setting_types.path_field),
@@ -51,6 +52,7 @@ class FileSettings:
         "the largest number of log files that are open at a time; unset: 80 % of the limit of open files "
         "(`ulimit -n`), less what everything else needs; the others are read in turns",
         default="",
+        heading="Open files",
     )
     close_inactive: float = setting(
         duration("1s", "24h"),

@@ -28,6 +28,7 @@ class InputSettings(InputFileSettings, TimeSettings, FieldSettings, ReductionSet
     paths: tuple[str, ...] = setting(
         comma_separated(setting_types.glob),
         "the log files: absolute globs, in which `**` matches any number of directories",
+        heading="Inputs: files and lines",
     )
     exclude: tuple[str, ...] | None = setting(
         comma_separated(text), "globs of paths that are not tailed; in these globs `*` matches `/`, too", default=""
@@ -53,6 +54,7 @@ class InputSettings(InputFileSettings, TimeSettings, FieldSettings, ReductionSet
         "first; an event that cannot be parsed is shipped raw; `record` takes records and dead letters of ours as they "
         "are, with their ids",
         default="raw",
+        heading="Inputs: format of lines",
     )
     regex: str | None = setting(
         setting_types.groups,
@@ -86,12 +88,16 @@ class InputSettings(InputFileSettings, TimeSettings, FieldSettings, ReductionSet
         "after it (`indent`), or a line that a regex matches and all lines before the next such line (the regex, also "
         "written `regex:…`)",
         default="none",
+        heading="Inputs: events of several lines",
     )
     multiline_timeout: float = setting(
         duration("10ms", "1m"), "the time for which the last event of a file waits for further lines", default="1s"
     )
     labels: dict[str, str] | None = setting(
-        pairs(setting_types.label), "fields that are added to each record, such as `app=shop,env=prod`", default=""
+        pairs(setting_types.label),
+        "fields that are added to each record, such as `app=shop,env=prod`",
+        default="",
+        heading="Inputs: labels, redaction and filters",
     )
     redact: str | None = setting(
         setting_types.redaction,

@@ -38,6 +38,7 @@ class SinkSettings(DeliverySettings, HttpSettings, S3Settings, KafkaSettings, St
         "`nats(+tls)://…/subject`, `kafka(+tls)://broker,broker/topic`, "
         "`syslog+tcp://…` or `syslog+tls://…`",
         suffix="SINK",
+        heading="Sinks: address and credentials",
     )
     sink_token: Secret | None = setting(
         secret,
@@ -70,6 +71,7 @@ class SinkSettings(DeliverySettings, HttpSettings, S3Settings, KafkaSettings, St
         size("4KiB", "1TiB"),
         "for `file:`: the largest size of a file; a batch that would exceed it goes to a new file",
         default="",
+        heading="Sinks: files",
     )
     sink_rotate_count: int | None = setting(
         integer(1, 100_000), "for `file:`: the number of rotated files that are kept; unset: all", default=""
@@ -79,6 +81,7 @@ class SinkSettings(DeliverySettings, HttpSettings, S3Settings, KafkaSettings, St
         "compression of batches: `gzip` (HTTP sinks, `s3`, `forward`, `kafka`), `zstd` (`http`, `s3`, `forward`, "
         "`kafka`), `snappy` (`loki` with protobuf, `kafka`), `lz4` (`kafka`); `s3`: `gzip` if unset",
         default="none",
+        heading="Sinks: batches and retries",
     )
     batch_size: int = setting(
         size("4KiB", "256MiB"),

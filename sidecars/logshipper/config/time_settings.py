@@ -17,6 +17,7 @@ class TimeSettings:
         "the zone of times that have none: a name such as `Europe/Berlin`, an offset such as `+02:00`, or `local` "
         "(the variable `TZ`); unset: UTC",
         default="",
+        heading="Inputs: time, message and encoding",
     )
     message_key: str | None = setting(
         setting_types.field_paths,

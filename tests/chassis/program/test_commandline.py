@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sidecars import chassis
-from sidecars.chassis.commandline import format_default
+from sidecars.chassis.config.help_text import format_default
 from sidecars.chassis.config.settings import specs
 from sidecars.chassis.settings_tables import sidecars
 from tests.chassis.programs import Settings
@@ -54,6 +54,26 @@ def test_what_help_explains_fits_an_80_column_terminal(start: Start, name: str) 
 
     assert program.wait() == 0
     assert [line for line in program.stdout.splitlines() if len(line) >= 80] == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help", "stay free"], ["--help=STAY FREE"], ["-h", "stay free"]], ids=" ".join
+)
+def test_help_with_a_word_prints_the_settings_that_have_it(start: Start, arguments: list[str]) -> None:
+    program = start("warcopier", *arguments)
+
+    assert program.wait() == 0
+    shown = [line.split()[0] for line in program.stdout.splitlines() if line.startswith("  WARCOPIER_")]
+    assert shown == ["WARCOPIER_RESERVE"]
+    assert program.stdout.startswith("Files on the target\n\n  WARCOPIER_RESERVE  16MiB  (size)\n      bytes that must")
+
+
+def test_help_with_a_word_that_no_setting_has_says_so_and_exits_with_64(start: Start) -> None:
+    program = start(DEMO, "--help=xyzzy")
+
+    assert program.wait() == 64
+    assert program.stdout == ""
+    assert program.stderr == "demo: no setting has xyzzy in its name or meaning; --help lists all\n"
 
 
 def test_bad_settings_are_told_in_the_format_that_is_asked_for(start: Start) -> None:
@@ -182,7 +202,9 @@ def test_check_tells_all_mistakes_on_stderr_and_exits_with_78(start: Start) -> N
     assert "DEMO_DRAIN_TIMEOUT=5: expected a duration" in program.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--chekc"], ["run"], ["--check", "--help"], ["--check=1"]])
+@pytest.mark.parametrize(
+    "arguments", [["--chekc"], ["run"], ["--check", "--help"], ["--help", "--check"], ["--help="], ["--check=1"]]
+)
 def test_anything_else_on_the_command_line_is_refused(start: Start, arguments: list[str]) -> None:
     program = start(DEMO, *arguments)
 

@@ -50,6 +50,7 @@ class FieldSettings:
         "fields that get another name, such as `msg:message,http.code:status`; if there is a field of that name, it "
         "stays, and the renamed one gets an underscore after its name",
         default="",
+        heading="Inputs: changes of fields",
     )
     copy: str | None = setting(_moves, "fields that are copied, as by `RENAME`", default="")
     remove: str | None = setting(

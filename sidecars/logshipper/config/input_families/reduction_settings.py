@@ -35,6 +35,7 @@ class ReductionSettings:
         "of so many events one is shipped, chosen by a hash of its id, so that the choice is the same in each attempt; "
         "it has the field `sample_rate`; the others are counted as `sampled`",
         default="1",
+        heading="Inputs: samples, counts and rates",
     )
     sample_key: str | None = setting(
         setting_types.field_paths,

@@ -84,6 +84,7 @@ class HttpSettings:
         "signature, a token of Google Cloud or Azure, or of `SINK_OAUTH_TOKEN_URL`; unset: by the credentials that "
         "are set",
         default="",
+        heading="Sinks: HTTP and identity",
     )
     sink_aws_service: str | None = setting(
         text,
@@ -143,6 +144,7 @@ class ProxySettings(ServiceSettings):
         "proxy of sinks over HTTPS; unset: `HTTPS_PROXY`",
         env="https_proxy",
         default="",
+        heading="Proxies",
     )
     http_proxy: Proxy | None = setting(
         foreign_proxy,

@@ -20,6 +20,7 @@ class TailSettings:
         "address of the live tail, which shows the lines to who may reach it: `GET /tail?input=&match=&limit=`; a unix "
         "socket (its mode is 0600), an address of loopback, or with `TAIL_TOKEN` any other",
         default="off",
+        heading="Live tail",
     )
     tail_token: Secret | None = setting(
         secret, "bearer token that a client of the live tail must send", default="", needs=(on("tail_listen"),)

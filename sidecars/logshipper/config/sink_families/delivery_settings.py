@@ -16,6 +16,7 @@ class DeliverySettings:
         comma_separated(setting_types.input_name),
         "the inputs whose lines the sink gets, by their names, such as `app,access`; unset: all inputs",
         default="",
+        heading="Sinks: selection of events, further retries",
     )
     sink_keep: str | None = setting(
         setting_types.search,

@@ -46,6 +46,7 @@ class KafkaSettings:
         "once for readers with `isolation.level=read_committed`, also after kill -9; `false`: repeats are dropped only "
         "while the process lives",
         default="true",
+        heading="Sinks: Kafka",
     )
     sink_transactional_id: str | None = setting(
         _transactional_id,

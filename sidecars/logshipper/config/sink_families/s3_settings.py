@@ -61,7 +61,10 @@ class S3Settings:
     """The part of `SinkSettings` for object stores."""
 
     sink_region: str | None = setting(
-        text, "the AWS region of the receiver; unset: `AWS_REGION` or `AWS_DEFAULT_REGION`", default=""
+        text,
+        "the AWS region of the receiver; unset: `AWS_REGION` or `AWS_DEFAULT_REGION`",
+        default="",
+        heading="Sinks: S3",
     )
     sink_endpoint: Url | None = setting(
         url("http", "https"),

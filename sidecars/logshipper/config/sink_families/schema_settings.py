@@ -17,4 +17,5 @@ class SchemaSettings:
         "ours (`none`), those of the Elastic Common Schema (`ecs`), of OpenTelemetry's log data model (`otel`), "
         "or of GELF (`gelf`)",
         default="none",
+        heading="Sinks: schema",
     )

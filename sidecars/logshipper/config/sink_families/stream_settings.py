@@ -17,6 +17,7 @@ class StreamSettings:
         "for `splunk`: `auto` waits until the indexer has acknowledged a batch if the token has acknowledgement, "
         "`required` sends nothing to a token without it, `off` takes the collector's 200 as acceptance",
         default="auto",
+        heading="Sinks: Splunk and streams",
     )
     sink_index: str | None = setting(
         setting_types.target,
