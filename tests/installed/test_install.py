@@ -106,7 +106,7 @@ def test_a_copier_that_runs_once_needs_no_package(installed: Path, tmp_path: Pat
 @pytest.mark.parametrize(("name", "environ"), MINIMUM.items(), ids=MINIMUM)
 def test_a_command_with_its_packages_checks_its_settings(installed: Path, name: str, environ: dict[str, str]) -> None:
     """As `pip install '.[adapter]'` and `pipx run` give it. The packages are those of the tests."""
-    checked = run(installed / f"sidecars-{name}", "--check", PYTHONPATH=sysconfig.get_path("purelib"), **environ)
+    checked = run(installed / f"sidecars-{name}", "--check=all", PYTHONPATH=sysconfig.get_path("purelib"), **environ)
     assert checked.returncode == 0, checked.stderr
     assert f"{name.upper()}_LOG_LEVEL" in checked.stdout
 
