@@ -43,14 +43,10 @@ _TOP_UP: Final = MAX_WINDOW // 2
 
 
 class ReceivingHalf(SendingHalf):
-    """The receiving half of a connection in either role, for its streams; `connection.Connection` has the rest.
-
-    - `held`: bytes of bodies that the handler does not take, of all streams.
-    """
+    """The receiving half of a connection in either role, for its streams; `connection.Connection` has the rest."""
 
     def __init__(self, handler: ConnectionHandler, *, is_client: bool, max_header_size: int, max_headers: int) -> None:
         super().__init__(handler, is_client=is_client)
-        self.held: int = 0
         self._decoder: Decoder = Decoder(max_header_size, max_headers)
         self._touched: list[Stream] = []
         self._receive_window: int = FIRST_WINDOW
@@ -241,6 +237,16 @@ class ReceivingHalf(SendingHalf):
         if not stream_id & 1 or stream_id > self.highest_id or self.closed.kind(stream_id) == IDLE:
             raise ProtocolError(PROTOCOL_ERROR, "a frame came for a stream that was never opened")
 
+    def largest(self) -> Stream | None:
+        """Return the open stream that holds most; None if none holds more than it may while memory is short."""
+        found: Stream | None = None
+        most = SMALL_WINDOW
+        for stream in self.streams.values():
+            if stream.held > most:
+                most = stream.held
+                found = stream
+        return found
+
     # -- credit ---------------------------------------------------------------------------------------------------
 
     def _top_up(self) -> None:
@@ -274,7 +280,7 @@ class ReceivingHalf(SendingHalf):
 
     def _report_stream(self, stream: Stream) -> None:
         if stream.is_reset or stream.is_malformed:
-            self._drop(stream)
+            self.drop(stream)
         elif stream.problem and stream.reset_code == NOT_RESET:
             self._report_problem(stream)
         elif stream.reset_code != NOT_RESET and not (self.is_client and stream.has_end):
@@ -313,7 +319,7 @@ class ReceivingHalf(SendingHalf):
         self._give_credit(stream)
 
     def _report_problem(self, stream: Stream) -> None:
-        self._drop(stream)
+        self.drop(stream)
         stream.is_malformed = True
         if stream.request is not None or stream.rejection:
             content_type = stream.rejected_type
@@ -330,18 +336,12 @@ class ReceivingHalf(SendingHalf):
         """Report the peer's reset, unless the request that it ends was not reported either."""
         stream.is_malformed = True
         if stream.request is not None or stream.rejection:
-            self._drop(stream)
+            self.drop(stream)
             stream.request = None
             self.release(stream)
             return
         if stream.held and stream.response is None and not stream.is_paused:
             self.held -= stream.held
             self.handler.on_body(stream, stream.take_pieces(), end=False, trailers=())
-        self._drop(stream)
+        self.drop(stream)
         self.handler.on_reset(stream, stream.reset_code, is_unprocessed=stream.is_unprocessed)
-
-    def _drop(self, stream: Stream) -> None:
-        """Forget the bytes of a body that are not reported."""
-        if stream.held:
-            self.held -= stream.held
-            stream.take_pieces()

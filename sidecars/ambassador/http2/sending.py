@@ -40,6 +40,7 @@ class SendingHalf:
     """The sending half of a connection in either role; `connection.Connection` adds the receiving half.
 
     - `queued`: bytes of bodies that wait for windows, of all streams.
+    - `held`: bytes of bodies that the handler does not take, of all streams.
     - `busy`: streams that count for MAX_CONCURRENT_STREAMS.
     - `max_streams`: the value of that setting for the peer (server role).
     - `budget`: the limit that the streams of several connections have together, if there is one (server role).
@@ -51,6 +52,7 @@ class SendingHalf:
         self.is_client = is_client
         self.streams: dict[int, Stream] = {}
         self.queued: int = 0
+        self.held: int = 0
         self.busy: int = 0
         self.max_streams: int = STREAMS_EACH
         self.window: int = FIRST_WINDOW  # bytes that we may send, of all streams together
@@ -70,9 +72,9 @@ class SendingHalf:
 
     # -- for the handler ------------------------------------------------------------------------------------------
 
-    def leave(self) -> None:
-        """Report nothing any more: the transport is lost. With the handler this object would be a circle."""
-        self.handler = NOBODY
+    def leave(self, handler: ConnectionHandler = NOBODY) -> None:
+        """Report to this handler from now on: the transport is lost. With its own one this object would be a circle."""
+        self.handler = handler
 
     def send_head(self, stream: Stream, block: bytes, *, end: bool) -> None:
         """Send a head in our encoding of HPACK: of a request, an interim response or a response.
@@ -133,6 +135,8 @@ class SendingHalf:
             self.busy -= 1
             if self.budget is not None:
                 self.budget.count_streams(-1)
+        if not self.is_client:
+            self.drop(stream)
 
     def allow_streams(self, count: int) -> None:
         """Let the peer have so many streams open at once (server role); never fewer than before."""
@@ -285,12 +289,19 @@ class SendingHalf:
         self.queued -= stream.drop_queue()
         if kind == ENDED_BY_US:
             stream.is_reset = True
+            self.drop(stream)
         stream.is_sent = stream.is_received = True
         if stream.id in self.streams:
             del self.streams[stream.id]
             self.closed.add(stream.id, kind)
         if self.is_client:
             self.release(stream)
+
+    def drop(self, stream: Stream) -> None:
+        """Forget the bytes of a body that are not reported."""
+        if stream.held:
+            self.held -= stream.held
+            stream.take_pieces()
 
 
 def _take(queue: list[bytes], size: int) -> list[bytes]:

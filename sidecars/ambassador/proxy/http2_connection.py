@@ -39,6 +39,7 @@ from sidecars.ambassador.proxy.http2_transport import DRAIN_PING, SPARE, Http2Tr
 from sidecars.ambassador.upstream.buffer_memory import LARGE_HEAD
 
 _REST: Final = 0.1  # seconds
+_MOST_RESTS: Final = 10  # in a row, in which nobody takes any of the bodies: then the largest one is lost
 _MOST_DISCARDED: Final = 100  # connections to endpoints that resets of the app may cost between two ticks
 
 
@@ -139,23 +140,58 @@ class Http2Connection(Http2Transport):
     def note_memory(self) -> None:
         """Report the bytes that wait here. Read on later if they are too many, whatever credit the app has left."""
         super().note_memory()
-        if self.upstream.memory.is_too_much(self.core.held):
+        if self._too_large() is not None:
             self.rest()
 
     def rest(self) -> None:
         """Read nothing for a moment: the app's resets cost too many connections to endpoints, or its bodies memory."""
         if not self._is_resting:
             self._is_resting = True
+            self._rests = 0
+            self._held_before = self.core.held
             self._read_on()
             self.upstream.loop.call_later(_REST, self._end_rest)
 
     def _end_rest(self) -> None:
-        self._is_resting = not self.transport.is_closing() and self.upstream.memory.is_too_much(self.core.held)
+        """Read on, unless the bodies are still too many. Lose the largest one if nobody takes any of them for a while.
+
+        Those who would take them may wait for another request, which is not read.
+        """
+        core = self.core
+        self._rests = self._rests + 1 if core.held >= self._held_before else 0
         self._discarded = 0
+        largest = self._too_large()
+        if largest is not None and self._rests >= _MOST_RESTS:
+            self._lose(largest)
+            largest = self._too_large()
+        self._held_before = core.held
+        self._is_resting = largest is not None
         if self._is_resting:
             self.upstream.loop.call_later(_REST, self._end_rest)
         else:
             self._read_on()
+
+    def _too_large(self) -> Stream | None:
+        """Return the stream that holds most, if the bodies of all are too many to read on; else None.
+
+        The app is always read on while it has to give credit: an endpoint takes more once its response has left.
+        """
+        core = self.core
+        if core.queued or self.transport.is_closing() or not self.upstream.memory.is_too_much(core.held):
+            return None
+        return core.largest()
+
+    def _lose(self, stream: Stream) -> None:
+        """End a stream whose body is not taken: too much memory is held."""
+        side = side_of(stream)
+        exchange = None if side is None else side.exchange
+        if side is not None and exchange is not None and not exchange.over:
+            if exchange.status:
+                exchange.cut(local_replies.NO_BUFFER)
+            else:
+                side.reject(local_replies.NO_BUFFER.status, local_replies.NO_BUFFER.text)
+        self.core.drop(stream)
+        super().note_memory()
 
     # -- more streams ---------------------------------------------------------------------------------------------
 

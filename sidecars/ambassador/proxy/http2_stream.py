@@ -95,6 +95,7 @@ class Http2Stream(AppSide):
             self._carrier.core.pause(self.stream)
         else:
             self._carrier.core.resume(self.stream)
+            self._carrier.note_memory()  # also if nothing is written: a stream that came whole gets no credit
 
     def reject(self, status: int, reason: str) -> None:
         exchange = self.exchange

@@ -59,6 +59,8 @@ class Http2Transport(StreamCarrier):
         self.is_leaving = False  # True if no further stream is accepted
         self.next_look: int = STREAMS_EACH - SPARE  # busy streams from which on more may be allowed
         self._is_resting = False  # True if it is not read for a moment
+        self._rests: int = 0  # such moments in a row in which none of its bodies was taken
+        self._held_before: int = 0  # bytes of them at the last one's end
         self._discarded: int = 0  # connections to endpoints that the app's resets have cost since the last tick
         self._counted: int = 0  # bytes that the memory knows of
         self._kept: int = 0  # the same, of an unfinished frame or block
@@ -287,6 +289,8 @@ class Http2Transport(StreamCarrier):
     def forget(self, side: Http2Stream) -> None:
         """Give the place of a stream, which is gone, to another one."""
         self.core.release(side.stream)
+        if self._counted:
+            self.note_memory()
         side.stream.user = None  # the two would be a circle, which only the garbage collection frees
         if side in self.sides:
             del self.sides[side]

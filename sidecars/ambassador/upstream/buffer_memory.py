@@ -99,7 +99,8 @@ class BufferMemory:
     def is_too_much(self, bodies: int) -> bool:
         """Return True if a connection that has so many bytes of bodies, which nobody takes, may not add to them.
 
-        It is so if more is held than may be: streams had their credit before memory was short, and use it up.
+        It is so if more is held than may be: streams had their credit before memory was short, and use it up. A
+        connection that waits for its peer's credit is read all the same: else neither side would go on.
         """
         return bodies > SHARE and self.held > self.limit
 

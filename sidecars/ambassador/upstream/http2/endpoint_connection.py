@@ -22,6 +22,7 @@ from sidecars.ambassador.http.http2_response import UNKNOWN, Http2Response
 from sidecars.ambassador.http.local_replies import Cause, fields_too_large, malformed_response, reset_by_endpoint
 from sidecars.ambassador.http2.fields import Field
 from sidecars.ambassador.http2.frames import CANCEL, PROTOCOL_ERROR
+from sidecars.ambassador.http2.handler import NoHandler
 from sidecars.ambassador.http2.heads import TOO_LARGE, RequestHead, ResponseHead
 from sidecars.ambassador.http2.streams import Stream
 from sidecars.ambassador.upstream.buffer_memory import LARGE_HEAD
@@ -62,7 +63,7 @@ class EndpointConnection(EndpointTransport):
             if not exchange.accept(response, now):
                 return
             if end:
-                self._release(side, exchange)
+                _release(side, exchange)
                 body = b"" if not pieces else pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 exchange.respond_whole(response, body, trailers, now)
                 return
@@ -70,20 +71,10 @@ class EndpointConnection(EndpointTransport):
             if pieces and side.exchange is exchange:
                 exchange.pass_on(pieces)
         except Exception as defect:  # noqa: BLE001 - it ends no more than this exchange
-            self._fail_one(side, exchange, defect)
+            _fail_one(side, exchange, defect)
 
     def on_body(self, stream: Stream, pieces: Sequence[bytes], *, end: bool, trailers: Sequence[Field]) -> None:
-        side, exchange = _side_of(stream)
-        if exchange is None:
-            return
-        try:
-            if pieces:
-                exchange.pass_on(pieces)
-            if end and side.exchange is exchange:
-                self._release(side, exchange)
-                exchange.end(trailers, monotonic())
-        except Exception as defect:  # noqa: BLE001 - it ends no more than this exchange
-            self._fail_one(side, exchange, defect)
+        _pass_on(stream, pieces, end=end, trailers=trailers)
 
     def on_interim(self, stream: Stream, head: ResponseHead) -> None:
         side, exchange = _side_of(stream)
@@ -91,7 +82,7 @@ class EndpointConnection(EndpointTransport):
             try:
                 exchange.interim(Http2Response(head, exchange.request))
             except Exception as defect:  # noqa: BLE001 - it ends no more than this exchange
-                self._fail_one(side, exchange, defect)
+                _fail_one(side, exchange, defect)
 
     def on_reset(self, stream: Stream, code: int, *, is_unprocessed: bool) -> None:
         self._lose(stream, reset_by_endpoint(code, is_unprocessed=is_unprocessed))
@@ -106,13 +97,7 @@ class EndpointConnection(EndpointTransport):
             try:
                 exchange.unblock()
             except Exception as defect:  # noqa: BLE001 - it ends no more than this exchange
-                self._fail_one(side, exchange, defect)
-
-    def _release(self, side: EndpointStream, exchange: ResponseReceiver) -> None:
-        """Leave the exchange, whose response is complete. The rest of its request is not wanted."""
-        side.exchange = None
-        exchange.release()
-        side.end(CANCEL)
+                _fail_one(side, exchange, defect)
 
     # -- of the connection ----------------------------------------------------------------------------------------
 
@@ -168,10 +153,45 @@ class EndpointConnection(EndpointTransport):
                 except Exception as defect:  # noqa: BLE001 - the others are told, too
                     exchange.fail(defect)
 
-    def _fail_one(self, side: EndpointStream, exchange: ResponseReceiver, defect: Exception) -> None:
-        exchange.fail(defect)
-        if side.exchange is exchange:
-            side.drop()
+    def _leave_core(self) -> None:
+        self.core.leave(_LATE)
+
+
+class _LateHandler(NoHandler):
+    """The handler of a connection that is lost: apps may still take the rest of responses that came whole."""
+
+    def on_body(self, stream: Stream, pieces: Sequence[bytes], *, end: bool, trailers: Sequence[Field]) -> None:
+        _pass_on(stream, pieces, end=end, trailers=trailers)
+
+
+_LATE: Final = _LateHandler()
+
+
+def _pass_on(stream: Stream, pieces: Sequence[bytes], *, end: bool, trailers: Sequence[Field]) -> None:
+    side, exchange = _side_of(stream)
+    if exchange is None:
+        return
+    try:
+        if pieces:
+            exchange.pass_on(pieces)
+        if end and side.exchange is exchange:
+            _release(side, exchange)
+            exchange.end(trailers, monotonic())
+    except Exception as defect:  # noqa: BLE001 - it ends no more than this exchange
+        _fail_one(side, exchange, defect)
+
+
+def _release(side: EndpointStream, exchange: ResponseReceiver) -> None:
+    """Leave the exchange, whose response is complete. The rest of its request is not wanted."""
+    side.exchange = None
+    exchange.release()
+    side.end(CANCEL)
+
+
+def _fail_one(side: EndpointStream, exchange: ResponseReceiver, defect: Exception) -> None:
+    exchange.fail(defect)
+    if side.exchange is exchange:
+        side.drop()
 
 
 def _side_of(stream: Stream) -> tuple[EndpointStream, ResponseReceiver | None]:

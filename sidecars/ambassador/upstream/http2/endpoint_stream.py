@@ -95,6 +95,7 @@ class EndpointStream(UpstreamSide):
     def resume_reading(self) -> None:
         if self.stream is not None:
             self._carrier.core.resume(self.stream)
+            self._carrier.note_memory()  # also if nothing is written: a stream that came whole gets no credit
 
     def read_small(self) -> None:
         self._carrier.read_small()

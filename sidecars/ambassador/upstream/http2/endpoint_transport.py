@@ -86,6 +86,8 @@ class EndpointTransport(StreamCarrier):
 
     def on_stream_end(self) -> None:
         core = self.core
+        if self._counted:
+            self.note_memory()
         if core.streams:
             if core.can_open():
                 self._owner.on_room(self)
@@ -184,7 +186,7 @@ class EndpointTransport(StreamCarrier):
         self._owner.on_closed(self)
         self._lose_all(local_replies.CONNECTION_CLOSED if error is None else connect_errors.of_breaking(error))
         self.note_memory()
-        self.core.leave()
+        self._leave_core()
 
     def pause_writing(self) -> None:
         self.untaken.note_full()
@@ -229,7 +231,7 @@ class EndpointTransport(StreamCarrier):
     def note_memory(self) -> None:
         """Report the bytes that wait here beyond this connection's share, and those of an unfinished frame."""
         core = self.core
-        held = 0 if self.is_closed else max(0, core.queued + core.held - SHARE)
+        held = max(0, core.queued + core.held - SHARE)
         if held != self._counted:
             change, self._counted = held - self._counted, held
             self._memory.change(change)
@@ -239,6 +241,10 @@ class EndpointTransport(StreamCarrier):
             self._memory.unfinished.note(self, kept)
 
     # -- of the whole connection -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _leave_core(self) -> None:
+        """Be the core's handler no more: the two would be a circle. Responses that came whole can be taken on."""
 
     @abstractmethod
     def _lose_all(self, cause: Cause) -> None:
