@@ -267,14 +267,15 @@ class Follower(CompressedCopies):
         if self._is_searched(tail):
             return
         tail.note_listed(self._clock(), is_listed=tail.key in files)
+        is_over = tail.reachable and self._has_ended(tail, files)
+        self._has_news |= is_over and tail.end_input(Ending.OVER)
         if self._continues_in_copy(tail):
             return
         if not tail.reachable:
             self._give_up(tail)
-        elif self._is_out_of_place(tail, files) and self._clock() - tail.quiet_since >= self._rotated.wait:
-            self._has_news = tail.end_input(Ending.OVER) or self._has_news
+        elif is_over:
             if tail.key in files or self._is_still_there(tail):
-                if self._rotated.delete and tail.settled():
+                if self._rotated.delete and tail.is_renamed and tail.settled():
                     self._delete(tail)
                 return
             if tail.may_come_back(self._clock() - self._rotated.wait):
@@ -292,20 +293,19 @@ class Follower(CompressedCopies):
             tail.make_dormant(dormant=False)
         return tail.dormant
 
-    def _is_out_of_place(self, tail: Tail, files: Mapping[FileKey, FoundFile]) -> bool:
-        """Return True if the file was renamed, or is gone. A listing without it proves nothing: it may have failed."""
-        # A loss of power can undo a rotation: then the rotated file is a log again.
-        return tail.is_renamed or (tail.key not in files and not self._is_still_there(tail))
+    def _has_ended(self, tail: Tail, files: Mapping[FileKey, FoundFile]) -> bool:
+        """Return True if the file was quiet for ROTATE_WAIT, and is rotated or gone. A listing may have missed it."""
+        is_quiet = self._clock() - tail.quiet_since >= self._rotated.wait
+        return is_quiet and (tail.is_rotated or (tail.key not in files and not self._is_still_there(tail)))
 
     def _is_still_there(self, tail: Tail) -> bool:
         """Return True if the file is where it was, although the globs did not find it."""
         try:
-            status = self._volumes.status(tail.state.path)
+            return file_key(self._volumes.status(tail.state.path)) == tail.key
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
             return True
-        return file_key(status) == tail.key
 
     def _delete(self, tail: Tail) -> None:
         """Delete a rotated file that every sink has. The tail stays for ROTATE_WAIT, as for any deleted file."""

@@ -108,6 +108,11 @@ class TailStates(SinkPositions):
         """True if the file was found under another name than the log's."""
         return not self.state.first_path.startswith(self.state.path)
 
+    @property
+    def is_rotated(self) -> bool:
+        """True if the log goes on in another file. A loss of power can undo that: then the file is a log again."""
+        return self.is_renamed or self.compressed is not None
+
     def attach(self, descriptor: int) -> None:
         """Follow this open file from now on; it may be a copy. A file that was open before is closed."""
         self.close()
