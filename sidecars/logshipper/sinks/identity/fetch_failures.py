@@ -9,24 +9,26 @@ from typing import Any
 from sidecars.logshipper.sinks.base import RetryLater
 
 _AGAIN = 30.0  # seconds until a reason that was logged is logged again
+_MOST = 4  # reasons that are logged in that time: some have a number that is another one each time
 
 
 class FetchFailures:
-    """The last failure that was logged. Owned by the credentials of a sink. `clock` gives seconds."""
+    """The failures that were logged lately. Owned by the credentials of a sink. `clock` gives seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._logged: tuple[str, float] | None = None  # its reason and time
+        self._logged: dict[str, float] = {}  # reason -> time
 
     def to_log(self, fetch: asyncio.Task[Any]) -> str | None:
-        """Return the reason of a fetch that has failed, once for each reason in 30 s. None: there is nothing to log.
+        """Return the reason of a fetch that has failed, if it is to be logged; None if there is nothing to log.
 
-        Nobody may be waiting for the fetch.
+        A reason is logged once in 30 s, also if others come between. Nobody may be waiting for the fetch.
         """
         if fetch.cancelled() or (error := fetch.exception()) is None:
             return None
         reason, now = error.reason if isinstance(error, RetryLater) else repr(error), self._clock()
-        if self._logged is not None and self._logged[0] == reason and abs(now - self._logged[1]) < _AGAIN:
+        self._logged = {text: at for text, at in self._logged.items() if abs(now - at) < _AGAIN}
+        if reason in self._logged or len(self._logged) >= _MOST:
             return None
-        self._logged = reason, now
+        self._logged[reason] = now
         return reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import Iterable
 
 import pytest
 
@@ -20,7 +21,7 @@ class Script:
     """A source of numbered tokens that live for an hour, and a clock."""
 
     def __init__(self) -> None:
-        self.now, self.fetches, self.failing = NOW, 0, False
+        self.now, self.fetches, self.failing = NOW, 0, ""
         self.held: asyncio.Event | None = None
 
     async def fetch(self, now: float) -> AccessToken:
@@ -29,7 +30,7 @@ class Script:
         if self.held is not None:
             await self.held.wait()
         if self.failing:
-            raise NoCredentials("the service is down")
+            raise NoCredentials(self.failing)
         return AccessToken(f"token-number-{number}", now, now + 3600)
 
 
@@ -63,12 +64,12 @@ async def test_a_token_is_renewed_beside_the_requests_and_a_failure_costs_nothin
     script: Script, tokens: TokenCache
 ) -> None:
     await tokens.current()
-    script.now, script.failing = NOW + 3590, True
+    script.now, script.failing = NOW + 3590, "the service is down"
     for _ in range(100):
         assert (await tokens.current()).text == "token-number-1"
         await settled()
     assert script.fetches == 2
-    script.failing, script.now = False, NOW + 3599
+    script.failing, script.now = "", NOW + 3599
     await tokens.current()
     await settled()
     assert script.fetches == 2  # a pause lies between two tries
@@ -90,14 +91,29 @@ async def test_a_token_is_hidden_in_all_outputs(tokens: TokenCache) -> None:
     assert scrubber.net.scrub("it said token-number-1", "a test") == "it said ***"
 
 
-async def test_fetches_that_fail_for_one_reason_are_logged_once_in_half_a_minute(
-    script: Script, tokens: TokenCache
-) -> None:
+async def logged_failures(script: Script, tokens: TokenCache, failures: Iterable[tuple[float, str]]) -> int:
+    """Fail at each time (in seconds) for the reason. Return the number of failures that are in the log."""
     stream = io.StringIO()
     logs.configure("info", "json", stream)
-    script.failing = True
-    for script.now in (NOW, NOW + 0.5, NOW + 29, NOW + 30, NOW + 31):
+    for seconds, script.failing in failures:
+        script.now = NOW + seconds
         with pytest.raises(RetryLater):
             await tokens.current()
         await settled()
-    assert stream.getvalue().count("token-not-renewed") == 2
+    return stream.getvalue().count("token-not-renewed")
+
+
+async def test_fetches_that_fail_for_one_reason_are_logged_once_in_half_a_minute(
+    script: Script, tokens: TokenCache
+) -> None:
+    assert await logged_failures(script, tokens, [(at, "it is down") for at in (0, 0.5, 29, 30, 31)]) == 2
+
+
+async def test_fetches_that_fail_for_two_reasons_by_turns_are_logged_once_for_each(
+    script: Script, tokens: TokenCache
+) -> None:
+    assert await logged_failures(script, tokens, [(at, f"status {500 + at % 2}") for at in range(30)]) == 2
+
+
+async def test_reasons_that_are_others_each_time_do_not_flood_the_log(script: Script, tokens: TokenCache) -> None:
+    assert await logged_failures(script, tokens, [(at / 2, f"request {at}") for at in range(60)]) == 4
