@@ -3,7 +3,7 @@
 The same file is shipped with `MULTILINE=none` and with the kind (`java`), by turns, so that each pair runs in the same
 seconds. The file has Java log lines with a stack trace after one of 100 (`traces`), or none at all (`java`). CPU time
 is that of the process, with its start. The ratio of the least times is the cost where nothing else runs; the median of
-the pairs' ratios is what a busy machine shows. `CODE=build/compiled` runs the compiled program.
+the pairs' ratios is what a busy machine shows. `CODE` names a folder with the `sidecars` of another version to measure.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ def measure(folder: Path, size: int, pairs: int, kind: str, log: str) -> list[Fi
 
 
 def main(megabytes: str = "200", pairs: str = "5", kind: str = "java", log: str = "traces") -> int:
-    logshipper.ROOT = (ROOT / os.environ.get("CODE", ".")).resolve()
+    code = (ROOT / os.environ.get("CODE", ".")).resolve()
+    if not (code / "sidecars" / "logshipper").is_dir():
+        sys.exit(f"CODE: {code} has no folder sidecars/logshipper: name a checkout, or what `make compiled` has made")
+    logshipper.ROOT = code
     compile_code(ROOT)
     with tempfile.TemporaryDirectory() as name:
         return conclude("stack_traces", measure(Path(name), int(megabytes) * 10**6, int(pairs), kind, log))

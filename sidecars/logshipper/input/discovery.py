@@ -135,6 +135,7 @@ class Listing:
         self._owners: Counter[int] = Counter()  # of the listed files that are followed, by user id
         self._new: dict[FileKey, FoundFile] = {}  # files that are not followed yet
         self.files = ListedFiles()
+        self.matched: set[str] = set()  # the inputs of which a glob matches a file
         self.folders: set[str] = set()  # the directories in which names were looked for
         self.left_out = 0  # files for which there is no room
         self.left_out_with_content = 0
@@ -196,6 +197,7 @@ class Listing:
         if not stat.S_ISREG(status.st_mode):
             self._refused(path, OSError(errno.EINVAL, "it is no regular file", path), "")
             return
+        self.matched.add(name)
         key, owner = file_key(status), status.st_uid
         tail = self._followed.get(key)
         known = self._new.get(key) if tail is None else self.files.get(key)
@@ -217,8 +219,6 @@ class Listing:
 
     def _choose_new(self, room: int) -> Generator[None, None, None]:
         """Keep as many new files as there is room for: first those with content, and of these the newest."""
-        if not self._new:
-            return
         owners = self._owners.copy()
         chosen: dict[FileKey, FoundFile] = {}
         new = yield from steps.sort(self._new.values(), _rank, reverse=True)

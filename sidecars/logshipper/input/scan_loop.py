@@ -110,18 +110,15 @@ class ScanLoop:
 
     async def _finish_first_scan(self) -> None:
         if self._first is not None:
-            await self._in_slices(self._follower.scan_new(self._first, first=self._follower.is_fresh))
-            self._first = None
+            listing, self._first = self._first, None
+            await self._in_slices(self._follower.scan_new(listing, first=self._follower.is_fresh))
             self._update_readiness()
-            self._tell_inputs_without_files()
+            self._tell_inputs_without_files(listing)
 
-    def _tell_inputs_without_files(self) -> None:
+    def _tell_inputs_without_files(self, listing: Listing) -> None:
         """Log the inputs of which the first scan found no file: the app is not there yet, or a path is misspelt."""
-        if self._follower.has_compressed_work():
-            return  # a file that is read from a compressed one is followed later
-        followed = {tail.state.input for tail in self._follower.tails.values()}
         for name, one in self._settings.inputs.items():
-            if name not in followed and not self._follower.access.refusals(name):
+            if name not in listing.matched and not self._follower.access.refusals(name):
                 setting = f"{variable(Settings, 'paths', name)}={','.join(one.paths)}"
                 log.info("no file matches yet; each scan looks again", setting=setting)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from functools import partial
 from pathlib import Path
 
@@ -63,13 +64,16 @@ def test_lines_that_are_written_and_rotated_away_from_the_first_moment_of_being_
     assert sorted(receiver.messages(), key=int) == [str(number) for number in range(20)]
 
 
-def test_a_glob_that_matches_nothing_at_the_start_is_told_with_its_setting(
+def test_only_a_glob_that_matches_no_file_at_the_start_is_told_with_its_setting(
     tmp_path: Path, start: Start, receiver: Receiver
 ) -> None:
     port = free_port()
-    variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_OTHER_PATHS=f"{tmp_path}/logs/other*")
-    variables["LOGSHIPPER_APP_PATHS"] = variables.pop("LOGSHIPPER_PATHS")
+    variables = environ(tmp_path, port, LOGSHIPPER_SINK=receiver.url, LOGSHIPPER_COMPRESSED="auto")
+    del variables["LOGSHIPPER_PATHS"]
+    for name, pattern in (("APP", "app*"), ("OTHER", "other*"), ("SAME", "*.log")):
+        variables[f"LOGSHIPPER_{name}_PATHS"] = f"{tmp_path}/logs/{pattern}"
     append(tmp_path / "logs" / "app.log", "1\n")
+    (tmp_path / "logs" / "app.log.1.gz").write_bytes(gzip.compress(b"0\n"))  # it is not inspected at the first scan
     program = start("logshipper", **variables)
     program.wait_ready(port)
     assert program.stop() == 0
