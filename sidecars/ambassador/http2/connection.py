@@ -6,7 +6,7 @@
 Choices that the RFC leaves open:
 
 - A stream's window is 256 KiB. Credit is given back when the handler has taken the bytes, in steps of half a window.
-  While the handler pauses a stream, its bytes wait here. `keep_small` lowers the window to 4 KiB.
+  While the handler pauses a stream, its bytes wait here. `keep_small` lowers the window to 4 KiB by SETTINGS.
 - The connection's window is as large as it may be, so that a stream that stands still does not stop the others.
 - Errors by which a client could make us reset its streams are errors of the connection (section 5.4.1 allows it).
 - Frames for a stream that we have reset are decoded, and ignored.
@@ -81,7 +81,7 @@ class Connection(ReceivingHalf):
         """Send our preface (section 3.4): SETTINGS, and a larger window of the connection."""
         if self.is_client:
             self._emit(PREFACE)
-        self._emit(our_settings(self._max_header_size, STREAM_WINDOW, 0 if self.is_client else STREAMS_EACH))
+        self._send_settings(our_settings(self._max_header_size, STREAM_WINDOW, 0 if self.is_client else STREAMS_EACH))
         self._top_up()
 
     def receive(self, data: bytes) -> None:
@@ -138,7 +138,7 @@ class Connection(ReceivingHalf):
         """
         stream_id = self.highest_id + 2 if self.highest_id else 1
         self.highest_id = stream_id
-        stream = Stream(stream_id, self._first_window, self._stream_window)
+        stream = Stream(stream_id, self._first_window, self._new_window)
         stream.user = user
         stream.is_head = is_head
         stream.is_busy = True
@@ -161,10 +161,7 @@ class Connection(ReceivingHalf):
     def keep_small(self, *, small: bool) -> None:
         """Give each stream less credit while memory is short, and let less wait to be sent; or as much as ever."""
         self.keep_queues_small(small=small)
-        self._stream_window = SMALL_WINDOW if small else STREAM_WINDOW
-        if not small:
-            for stream in self.streams.values():
-                self._give_credit(stream)
+        self._set_window(SMALL_WINDOW if small else STREAM_WINDOW)
 
     def ping(self, payload: bytes) -> None:
         """Send a PING with these eight bytes."""
@@ -299,6 +296,8 @@ class Connection(ReceivingHalf):
         if cutter.flags & ACK:
             if cutter.length:
                 raise ProtocolError(FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS has a payload")
+            if self._losses:
+                self._change_credit(-self._losses.pop(0))
             return
         self.peer.apply(cutter.payload(), of_server=self.is_client)
         self._emit(frame_head(0, SETTINGS, ACK, 0))

@@ -21,6 +21,7 @@ from sidecars.ambassador.http2.frames import (
     FrameCutter,
     ProtocolError,
     rst_stream_frame,
+    settings_frame,
     strip,
     window_update_frame,
 )
@@ -33,8 +34,9 @@ from sidecars.ambassador.http2.heads import (
     check_response,
     check_trailers,
 )
+from sidecars.ambassador.http2.peer_settings import INITIAL_WINDOW_SIZE
 from sidecars.ambassador.http2.sending import SendingHalf
-from sidecars.ambassador.http2.streams import ENDED_BY_PEER, ENDED_BY_US, IDLE, NOT_RESET, Stream
+from sidecars.ambassador.http2.streams import ENDED_BY_PEER, ENDED_BY_US, NOT_RESET, Stream
 from sidecars.ambassador.http2.work_limits import MOST_INTERIM
 
 STREAM_WINDOW: Final = 256 * 1024  # bytes that a peer may send on one stream before they are taken
@@ -51,6 +53,7 @@ class ReceivingHalf(SendingHalf):
         self._touched: list[Stream] = []
         self._receive_window: int = FIRST_WINDOW
         self._stream_window: int = STREAM_WINDOW
+        self._new_window: int = STREAM_WINDOW  # what the peer may send on a new stream, for all that we know
         self._last_accepted: int = MAX_WINDOW  # new streams above it are ignored, after our GOAWAY
 
     # -- heads and trailers ---------------------------------------------------------------------------------------
@@ -94,7 +97,7 @@ class ReceivingHalf(SendingHalf):
             return
         if budget is not None:
             budget.count_streams(1)
-        stream = Stream(stream_id, self._first_window, self._stream_window)
+        stream = Stream(stream_id, self._first_window, self._new_window)
         self.streams[stream_id] = stream
         stream.is_busy = stream.has_head = True
         self.busy += 1
@@ -187,7 +190,7 @@ class ReceivingHalf(SendingHalf):
         if stream.is_received:
             raise ProtocolError(STREAM_CLOSED, "DATA came behind the end of a stream")
         stream.receive_window -= length
-        if stream.receive_window < 0:
+        if length and stream.receive_window < 0:
             raise ProtocolError(FLOW_CONTROL_ERROR, "DATA are more than the stream's window")
         if stream.problem:
             return
@@ -226,27 +229,6 @@ class ReceivingHalf(SendingHalf):
         stream.problem = reason
         self._touch(stream)
 
-    def _check_late(self, stream_id: int) -> None:
-        """Check HEADERS or DATA for a stream that is not open: late ones are ignored. Raises ProtocolError."""
-        self._check_opened(stream_id)
-        if self.closed.kind(stream_id) == ENDED_BY_PEER:
-            raise ProtocolError(STREAM_CLOSED, "a frame came behind the end of a stream")
-
-    def _check_opened(self, stream_id: int) -> None:
-        """Check that this stream, which is not open, was open once. Raises ProtocolError."""
-        if not stream_id & 1 or stream_id > self.highest_id or self.closed.kind(stream_id) == IDLE:
-            raise ProtocolError(PROTOCOL_ERROR, "a frame came for a stream that was never opened")
-
-    def largest(self) -> Stream | None:
-        """Return the open stream that holds most; None if none holds more than it may while memory is short."""
-        found: Stream | None = None
-        most = SMALL_WINDOW
-        for stream in self.streams.values():
-            if stream.held > most:
-                most = stream.held
-                found = stream
-        return found
-
     # -- credit ---------------------------------------------------------------------------------------------------
 
     def _top_up(self) -> None:
@@ -255,6 +237,24 @@ class ReceivingHalf(SendingHalf):
             raise ProtocolError(FLOW_CONTROL_ERROR, "DATA are more than the connection's window")
         self._emit(window_update_frame(0, MAX_WINDOW - self._receive_window))
         self._receive_window = MAX_WINDOW
+
+    def _set_window(self, window: int) -> None:
+        """Give each stream so much credit from now on, also those that are open (section 6.9.2).
+
+        The peer has less once it acknowledges that: what it has sent before is in order.
+        """
+        more = window - self._stream_window
+        if more:
+            self._stream_window = window
+            self._send_settings(settings_frame([(INITIAL_WINDOW_SIZE, window)]), max(0, -more))
+            self._change_credit(max(0, more))
+
+    def _change_credit(self, more: int) -> None:
+        if more:
+            self._new_window += more
+            for stream in self.streams.values():
+                stream.receive_window += more
+                self._give_credit(stream)
 
     def _give_credit(self, stream: Stream) -> None:
         """Let the peer send more on this stream, if half of its window has been taken."""

@@ -20,6 +20,9 @@ from sidecars.ambassador.http2.frames import (
     FIRST_WINDOW,
     MAX_FRAME_SIZE,
     NO_ERROR,
+    PROTOCOL_ERROR,
+    STREAM_CLOSED,
+    ProtocolError,
     frame_head,
     head_frames,
     rst_stream_frame,
@@ -27,7 +30,7 @@ from sidecars.ambassador.http2.frames import (
 )
 from sidecars.ambassador.http2.handler import NOBODY, ConnectionHandler
 from sidecars.ambassador.http2.peer_settings import MAX_CONCURRENT_STREAMS
-from sidecars.ambassador.http2.streams import ENDED_BY_PEER, ENDED_BY_US, ClosedStreams, Stream, StreamBudget
+from sidecars.ambassador.http2.streams import ENDED_BY_PEER, ENDED_BY_US, IDLE, ClosedStreams, Stream, StreamBudget
 from sidecars.ambassador.http2.work_limits import STREAMS_EACH, WorkLimits
 
 _FULL: Final = 64 * 1024  # bytes in a stream's queue, from which on its sender is asked to wait
@@ -64,6 +67,7 @@ class SendingHalf:
         self.closed: ClosedStreams = ClosedStreams()
         self.work: WorkLimits = WorkLimits()
         self._full: int = _FULL
+        self._losses: list[int] = []  # what each of our SETTINGS takes from the windows once it is acknowledged
         self._first_window: int = FIRST_WINDOW  # of each new stream, as the peer has announced it
         self._out: list[bytes] = []
         self._is_announced = False  # True if `on_output` was called since the last output
@@ -142,7 +146,7 @@ class SendingHalf:
         """Let the peer have so many streams open at once (server role); never fewer than before."""
         if count > self.max_streams:
             self.max_streams = count
-            self._emit(settings_frame([(MAX_CONCURRENT_STREAMS, count)]))
+            self._send_settings(settings_frame([(MAX_CONCURRENT_STREAMS, count)]))
 
     def keep_queues_small(self, *, small: bool) -> None:
         """Ask the senders to wait with few bytes in their streams while memory is short, or with as many as ever."""
@@ -178,6 +182,21 @@ class SendingHalf:
         return self._is_announced
 
     # -- for the receiving half -----------------------------------------------------------------------------------
+
+    def _check_late(self, stream_id: int) -> None:
+        """Check HEADERS or DATA for a stream that is not open: late ones are ignored. Raises ProtocolError."""
+        self._check_opened(stream_id)
+        if self.closed.kind(stream_id) == ENDED_BY_PEER:
+            raise ProtocolError(STREAM_CLOSED, "a frame came behind the end of a stream")
+
+    def _check_opened(self, stream_id: int) -> None:
+        """Check that this stream, which is not open, was open once. Raises ProtocolError."""
+        if not stream_id & 1 or stream_id > self.highest_id or self.closed.kind(stream_id) == IDLE:
+            raise ProtocolError(PROTOCOL_ERROR, "a frame came for a stream that was never opened")
+
+    def _send_settings(self, frame: bytes, loss: int = 0) -> None:
+        self._losses.append(loss)
+        self._emit(frame)
 
     def _emit(self, data: bytes) -> None:
         if self.is_broken:

@@ -14,7 +14,7 @@ An id that is in neither was never opened, or has been forgotten. Frames for a f
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sidecars.ambassador.http2.fields import Field
@@ -138,6 +138,16 @@ class Stream:
             self.queue = []
         self.sends_end = False
         return queued
+
+
+def largest(streams: Iterable[Stream], most: int) -> Stream | None:
+    """Return the stream that holds most of a body; None if none holds more than `most` bytes."""
+    found: Stream | None = None
+    for stream in streams:
+        if stream.held > most:
+            most = stream.held
+            found = stream
+    return found
 
 
 class StreamBudget(ABC):

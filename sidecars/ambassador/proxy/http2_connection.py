@@ -30,7 +30,8 @@ from sidecars.ambassador.http2 import grpc
 from sidecars.ambassador.http2.fields import Field
 from sidecars.ambassador.http2.frames import PROTOCOL_ERROR
 from sidecars.ambassador.http2.heads import RequestHead, ResponseHead
-from sidecars.ambassador.http2.streams import Stream
+from sidecars.ambassador.http2.receiving import SMALL_WINDOW
+from sidecars.ambassador.http2.streams import Stream, largest
 from sidecars.ambassador.http2.work_limits import STREAMS_EACH
 from sidecars.ambassador.proxy.exchange import GONE, Exchange
 from sidecars.ambassador.proxy.grpc.call import new_exchange
@@ -160,12 +161,12 @@ class Http2Connection(Http2Transport):
         core = self.core
         self._rests = self._rests + 1 if core.held >= self._held_before else 0
         self._discarded = 0
-        largest = self._too_large()
-        if largest is not None and self._rests >= _MOST_RESTS:
-            self._lose(largest)
-            largest = self._too_large()
+        stream = self._too_large()
+        if stream is not None and self._rests >= _MOST_RESTS:
+            self._lose(stream)
+            stream = self._too_large()
         self._held_before = core.held
-        self._is_resting = largest is not None
+        self._is_resting = stream is not None
         if self._is_resting:
             self.upstream.loop.call_later(_REST, self._end_rest)
         else:
@@ -179,7 +180,7 @@ class Http2Connection(Http2Transport):
         core = self.core
         if core.queued or self.transport.is_closing() or not self.upstream.memory.is_too_much(core.held):
             return None
-        return core.largest()
+        return largest(core.streams.values(), SMALL_WINDOW)
 
     def _lose(self, stream: Stream) -> None:
         """End a stream whose body is not taken: too much memory is held."""

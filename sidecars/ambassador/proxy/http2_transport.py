@@ -74,9 +74,9 @@ class Http2Transport(StreamCarrier):
         self.upstream.clients.add(cast("AppConnection", self))
         if is_full:
             self.pause_writing()
+        self.core.begin()
         if self.upstream.memory.is_short:
             self.read_small()
-        self.core.begin()
         self.data_received(data)
 
     # -- for the event loop ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sidecars.ambassador.http2.connection import Connection
 from sidecars.ambassador.http2.encoder import encode_field
 from sidecars.ambassador.http2.frames import (
+    ACK,
     CANCEL,
     CONTINUATION,
     DATA,
@@ -18,6 +19,7 @@ from sidecars.ambassador.http2.frames import (
     SETTINGS,
     WINDOW_UPDATE,
 )
+from sidecars.ambassador.http2.peer_settings import INITIAL_WINDOW_SIZE
 from sidecars.ambassador.http2.streams import Stream
 from tests.ambassador.http2_support import (
     GET,
@@ -28,6 +30,7 @@ from tests.ambassador.http2_support import (
     block,
     client,
     data,
+    frame,
     headers,
     number,
     open_stream,
@@ -263,17 +266,58 @@ def test_padding_is_paid_back() -> None:
     assert len(recorder.messages[1].body) == 3500
 
 
+ACKNOWLEDGED = 2 * frame(SETTINGS, ACK, 0)  # the first SETTINGS, and those of the shortage
+
+
+def credit_of(frames: list[Frame], stream: int) -> int:
+    updates = [each for each in frames if each.kind == WINDOW_UPDATE and each.stream_id == stream]
+    return sum(int.from_bytes(each.payload, "big") for each in updates)
+
+
 def test_while_memory_is_short_a_stream_gets_less_and_never_nothing() -> None:
+    connection, recorder = server()
+    connection.keep_small(small=True)
+    connection.receive(ACKNOWLEDGED + headers(1, POST, end=False))
+    for _ in range(16):
+        connection.receive(data(1, bytes(4096)))
+    assert credit_of(written(connection), 1) == 16 * 4096
+    connection.keep_small(small=False)
+    assert settings_frame((INITIAL_WINDOW_SIZE, 256 * 1024)) in b"".join(connection.output())
+    for _ in range(16):
+        connection.receive(data(1, bytes(16_384)))
+    assert recorder.broken is None
+
+
+def test_an_app_that_does_not_know_yet_that_memory_is_short_may_use_the_window_it_was_given() -> None:
     connection, recorder = server()
     connection.keep_small(small=True)
     connection.receive(headers(1, POST, end=False))
     for _ in range(16):
-        connection.receive(data(1, bytes(4096)))
-    updates = [each for each in written(connection) if each.kind == WINDOW_UPDATE]
-    assert sum(int.from_bytes(each.payload, "big") for each in updates) == 16 * 4096
-    connection.keep_small(small=False)
-    assert [int.from_bytes(each.payload, "big") for each in written(connection)] == [256 * 1024 - 4096]
+        connection.receive(data(1, bytes(16_384)))
+    written(connection)
+    connection.receive(ACKNOWLEDGED)
+    assert credit_of(written(connection), 1) == 252 * 1024  # without it the stream could never be sent on
+    connection.receive(data(1, bytes(4096)))
     assert recorder.broken is None
+    connection.receive(headers(3, POST, end=False))
+    connection.pause(recorder.streams[3])
+    connection.receive(data(3, bytes(4096)) + data(3, b"", end=True))
+    assert recorder.broken is None
+
+
+def test_while_memory_is_short_a_stream_that_nobody_takes_holds_what_it_had_sent_before() -> None:
+    connection, recorder = server()
+    connection.receive(headers(1, POST, end=False))
+    connection.pause(recorder.streams[1])
+    connection.receive(data(1, bytes(10_000)))
+    connection.keep_small(small=True)
+    written(connection)
+    connection.receive(ACKNOWLEDGED)
+    assert credit_of(written(connection), 1) == 0
+    connection.receive(data(1, b""))
+    assert recorder.broken is None
+    connection.receive(data(1, b"x"))
+    assert recorder.broken is not None
 
 
 def test_while_memory_is_short_one_small_read_is_all_that_waits_in_a_stream() -> None:

@@ -93,7 +93,8 @@ def test_an_app_that_owes_credit_is_read_however_much_is_held() -> None:
         pair.h2.increment_flow_control_window(100, stream)
         pair.flush()
         assert pair.got[stream].body == b"x" * 50
-        upload(pair, stream, 1)
+        pair.h2.ping(b"anything")
+        pair.flush()
         assert pair.app.paused
 
 
@@ -105,10 +106,24 @@ def test_an_upload_that_nobody_takes_is_lost_before_it_keeps_an_app_from_being_r
         upload(pair, stream, 1)
         for _ in range(9):
             pair.server._end_rest()
-        assert (pair.app.paused, pair.got.get(stream)) == (True, None)
+        assert (pair.app.paused, pair.got[stream].head) == (True, {})
         pair.server._end_rest()
         pair.turn()
         assert (pair.app.paused, pair.got[stream].head[":status"]) == (False, "503")
         memory.change(-memory.limit)
         pair.connection.connection_lost(None)
         assert (pair.server.core.held, pair.is_released) == (0, True)
+
+
+def test_streams_that_begin_while_memory_is_short_may_use_the_window_that_was_announced() -> None:
+    with Http2Pair(AMBASSADOR_UPSTREAM=HTTP2) as pair:
+        there = endpoint_of_http2(pair)
+        pair.upstream.memory.change(pair.upstream.memory.limit)
+        stream = pair.begin()
+        pair.h2.send_data(stream, FRAME, end_stream=True)
+        pair.flush()
+        there.data_received(
+            raw.headers(1, [(b":status", b"200")], raw.END_HEADERS) + raw.data(1, FRAME, raw.END_STREAM)
+        )
+        pair.turn()
+        assert (pair.goaways, there.is_closed, pair.got[stream].body) == ([], False, FRAME)

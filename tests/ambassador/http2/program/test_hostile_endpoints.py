@@ -145,8 +145,8 @@ def test_references_to_a_field_are_counted_as_the_fields_that_they_stand_for(wor
 
 
 @pytest.mark.parametrize("where", ["head", "trailers"])
-@pytest.mark.parametrize("count", [1500, 4000])
-def test_tiny_fields_are_refused_by_their_number(world: World, where: str, count: int) -> None:
+@pytest.mark.parametrize(("count", "status"), [(1500, 8), (4000, 14)])  # far beyond the limit the connection ends
+def test_tiny_fields_are_refused_by_their_number(world: World, where: str, count: int, status: int) -> None:
     tiny = b"\x90" * count  # accept-encoding
 
     def bomb(session: Session, stream: int) -> None:
@@ -157,7 +157,7 @@ def test_tiny_fields_are_refused_by_their_number(world: World, where: str, count
         session.send(raw.goaway(stream))
 
     message, _ = world.run(bomb)
-    assert message.grpc_status == 14
+    assert message.grpc_status == status
 
 
 def test_interim_responses_are_counted(world: World) -> None:
