@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -29,11 +30,22 @@ def a_directory(path: Path) -> None:
     path.mkdir()
 
 
+def a_socket(path: Path) -> None:
+    """A socket that nobody listens on. It is bound by a short name: one has at most 107 bytes."""
+    with socket.socket(socket.AF_UNIX) as made:
+        folder = os.open(path.parent, os.O_PATH)
+        try:
+            made.bind(f"/proc/self/fd/{folder}/{path.name}")
+        finally:
+            os.close(folder)
+
+
 NO_SMALL_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "pipe": (a_pipe, "it is no regular file"),
-    "endless": (endless, "it is no regular file"),
+    "pipe": (a_pipe, "it is a pipe"),
+    "endless": (endless, "it is a device"),
     "huge": (huge, r"it has more than \d+ bytes"),
-    "directory": (a_directory, "it is no regular file"),
+    "directory": (a_directory, "it is a directory"),
+    "socket": (a_socket, "it is a socket"),
 }
 """Each with the reason that a message gives."""
 

@@ -43,7 +43,14 @@ def problems(**environ: str) -> list[str]:
 def test_a_target_that_is_no_plain_http_address_is_refused(target: str) -> None:
     [problem] = problems(ADAPTER_TARGET=target)
 
-    assert problem.startswith("ADAPTER_TARGET=***: expected http://host[:port]")
+    assert problem.startswith(("ADAPTER_TARGET=***: expected http:", f"ADAPTER_TARGET={target}: expected http:"))
+
+
+def test_a_target_without_a_scheme_is_shown_and_told_what_it_lacks() -> None:
+    [problem] = problems(ADAPTER_TARGET="127.0.0.1:1")
+
+    assert problem.startswith("ADAPTER_TARGET=127.0.0.1:1: expected http://host[:port] or https://host[:port]; ")
+    assert problem.endswith("; it has no scheme: write one of these before it")
 
 
 def test_a_target_with_credentials_is_refused_without_repeating_them() -> None:

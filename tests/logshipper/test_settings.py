@@ -204,11 +204,11 @@ SINKS = {"LOGSHIPPER_SINK": "", "LOGSHIPPER_A_SINK": "file:///out", "LOGSHIPPER_
         ),
         (
             {**SINKS, "LOGSHIPPER_A_SINK_TOKEN": "t", "LOGSHIPPER_B_SINK_TOKEN": "t"},
-            "LOGSHIPPER_A_SINK_TOKEN is set, but file: has no use for it",
+            "LOGSHIPPER_A_SINK_TOKEN is set, but file: has no use for it: leave it out",
         ),
         (
             {**SINKS, "LOGSHIPPER_A_SINK_CA": "/ca", "LOGSHIPPER_SINK_CA": "/ca"},
-            "LOGSHIPPER_A_SINK_CA is set, but file: has no use for it",
+            "LOGSHIPPER_A_SINK_CA is set, but file: has no use for it: leave it out",
         ),
         (
             {**SINKS, "LOGSHIPPER_A_COMPRESSION": "gzip", "LOGSHIPPER_B_COMPRESSION": "gzip"},

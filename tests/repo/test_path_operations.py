@@ -61,7 +61,7 @@ EXEMPT: dict[str, tuple[str, str]] = {
     ),
     "chassis/probe.py": ("folder.iterdir", "a program of its own, which reads the image's own folder"),
     "chassis/runtime/descriptors.py": ("os.listdir", KERNEL),
-    "chassis/runtime/file_io.py": ("os.open, open", "the bounded reader of files that settings name"),
+    "chassis/runtime/file_io.py": ("os.open, os.stat, open", "the bounded reader of files that settings name"),
     "chassis/runtime/lifecycle.py": ("open, os.open", f"/dev/null, and the termination log: {KERNEL}"),
     "chassis/runtime/log_writer.py": ("os.open", KERNEL),
     "chassis/streams.py": ("os.open", KERNEL),

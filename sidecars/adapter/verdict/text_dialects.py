@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-from sidecars.adapter.verdict.verdict import Check, Status, worst_first
+from sidecars.adapter.verdict.verdict import NO_RESPONSE, Check, Status, worst_first
 from sidecars.adapter.verdict.verdict_page import MAX_LINE, VerdictPage, shown_name
 from sidecars.chassis.runtime.printable import truncate
 
@@ -16,14 +16,24 @@ _MAX_NAMED = 10  # checks in the first line for Consul
 
 
 def plain_text(page: VerdictPage) -> str:
-    """Return a line for the whole, and one for each check."""
+    """Return a line for the whole, and one for each check. The cause of rules without data stands once."""
     lines = [f"{page.status}: {page.summary}" if page.summary else page.status]
     for check in page.checks:
         measured = _measured(check)
         tail = f" ({measured})" if measured else ""
-        reason = f": {check.short_reason}" if check.status != "pass" and check.reason else ""
-        lines.append(f"{shown_name(check)} {check.status}{tail}{reason}")
+        is_told = check.status == "pass" or not check.reason or _is_told_above(page, check)
+        lines.append(f"{shown_name(check)} {check.status}{tail}{'' if is_told else f': {check.short_reason}'}")
     return "\n".join([*lines, page.gap] if page.gap else lines) + "\n"
+
+
+def _is_told_above(page: VerdictPage, check: Check) -> bool:
+    """Return True for the app that gave no response, and for its rules: the first line has their one cause."""
+    if check.reason != NO_RESPONSE and check.name != "app":
+        return False
+    checks = [one for one in page.checks if one.app == check.app]
+    return any(one.reason == NO_RESPONSE for one in checks) and any(
+        one.name == "app" and f"{one.label}: {one.short_reason}" in page.summary for one in checks
+    )
 
 
 def _measured(check: Check) -> str:

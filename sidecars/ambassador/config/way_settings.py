@@ -32,7 +32,8 @@ def _parse_proxy(raw: str) -> Proxy:
             return proxies.parse(raw, ("http", "https"))
     except ValueError:
         pass
-    raise ValueError("expected http://[user@]host:port or https://[user@]host:port")
+    missing = "" if "://" in raw else "; it has no scheme: write one of these before it"
+    raise ValueError(f"expected http://[user@]host:port or https://[user@]host:port{missing}")
 
 
 _TLS_PROXY = that(lambda upstream: upstream.proxy.scheme == "https", "{proxy} is without TLS: write https://")

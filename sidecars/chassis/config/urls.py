@@ -196,7 +196,9 @@ def split_url(raw: str, schemes: tuple[str, ...]) -> SplitResult:
     except ValueError:  # a bad port or a bad IPv6 literal
         known = False
     if not known:
-        raise ValueError(f"expected {wanted}")
+        first = f"{schemes[0]}://" if len(schemes) == 1 else "one of these"
+        missing = "" if "://" in raw else f"; it has no scheme: write {first} before it"
+        raise ValueError(f"expected {wanted}{missing}")
     return parts
 
 

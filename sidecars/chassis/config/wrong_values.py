@@ -1,8 +1,8 @@
 """The sentences about wrong settings: which text of a wrong value is repeated, and which name was meant. No I/O.
 
 Only a start that fails loads this module. A wrong value is repeated, as that shows the mistake, except where it may
-hold a secret: a setting that hides a part of its value, and the text of a file, which may be another file than was
-meant.
+hold a secret: a setting that hides a part of its value, unless that is plainly `host:port`, and the text of a file,
+which may be another file than was meant.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def sentence(variable: str, value: str, setting_type: SettingType[Any], problem:
     """
     could_be_secret = setting_type.secret and "path" in setting_type.name  # a secret that is a path itself
     is_path = is_file and not could_be_secret and _is_path(value)
-    is_hidden = (setting_type.secret or setting_type.sensitive) and not is_path
+    is_place = not setting_type.secret and "URL" in setting_type.name and _is_place(value)
+    is_hidden = (setting_type.secret or setting_type.sensitive) and not is_path and not is_place
     return f"{variable}={HIDDEN if is_hidden else truncate(redact_credentials(value), _SHOWN)}: {problem}"
 
 
@@ -41,6 +42,18 @@ def _is_path(value: str) -> bool:
     from re import fullmatch  # noqa: PLC0415 - only for such a mistake
 
     return fullmatch(r"(/[\w.,@-]+)+", value) is not None
+
+
+def _is_place(value: str) -> bool:
+    """Return True if the text is `host:port`, perhaps with a scheme, or several between commas: it has no secret part.
+
+    A long word with a digit in it is no name of a host here, since it may be a token.
+    """
+    from re import fullmatch  # noqa: PLC0415 - only for such a mistake
+
+    label = r"(?!(?=[a-z-]*[0-9])[a-z0-9-]{16})[a-z0-9-]+"
+    place = rf"([a-z][a-z0-9+]{{0,15}}://)?({label}(\.{label})*\.?|\[[0-9a-f:.]+\]):[0-9]{{1,5}}"
+    return all(fullmatch(place, item.strip()) for item in value.split(","))
 
 
 def closest(variable: str, known: set[str], cutoff: float) -> str:

@@ -22,6 +22,7 @@ import stat
 import sys
 
 from sidecars.chassis.isolation import openat2
+from sidecars.chassis.runtime.file_io import not_regular
 from sidecars.chassis.runtime.light_dataclasses import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -92,9 +93,10 @@ class Root:
     def open_file(self, name: str, flags: int = os.O_RDONLY) -> int:
         """Return a descriptor of a regular file; raise OSError with EINVAL for anything else."""
         descriptor = self._open(name, flags | _FILE)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
             os.close(descriptor)
-            raise OSError(errno.EINVAL, "it is no regular file", self._full(name))
+            raise OSError(errno.EINVAL, not_regular(mode), self._full(name))
         return descriptor
 
     def open_own(self, name: str, flags: int, mode: int = 0o600) -> int:
@@ -109,7 +111,7 @@ class Root:
         found = os.fstat(descriptor)
         reason = ""
         if not stat.S_ISREG(found.st_mode):
-            reason = "it is no regular file"
+            reason = not_regular(found.st_mode)
         elif found.st_nlink > 1:
             reason = "it has a second name (a hard link)"
         elif found.st_uid != os.geteuid():

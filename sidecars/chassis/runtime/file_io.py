@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST_TEXT = 1 << 20  # bytes that `read_text` accepts
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -39,13 +46,24 @@ def open_small(filename: str, largest: int = LARGEST_TEXT) -> int:
 
     A pipe or a device is refused at once, without waiting for data, and so is a file whose writer holds a lease.
     """
-    descriptor = os.open(filename, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(filename, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, or a device without a driver
+            raise OSError(errno.EINVAL, not_regular(os.stat(filename).st_mode)) from None  # noqa: PTH116 - paths are text
+        raise
     status = os.fstat(descriptor)
     is_regular = stat.S_ISREG(status.st_mode)
     if is_regular and status.st_size <= largest:
         return descriptor
     os.close(descriptor)
-    raise _too_large(largest) if is_regular else OSError(errno.EINVAL, "it is no regular file")
+    raise _too_large(largest) if is_regular else OSError(errno.EINVAL, not_regular(status.st_mode))
+
+
+def not_regular(mode: int) -> str:
+    """Return the reason why a file of this mode is no regular one: `it is a directory`."""
+    kind = next((words for is_kind, words in _KINDS if is_kind(mode)), "no regular file")
+    return f"it is {kind}"
 
 
 def read_small(filename: str, largest: int = LARGEST_TEXT) -> bytes:

@@ -236,7 +236,8 @@ def parse(raw: str) -> Url:
     """Return the URL of a sink. Raises ValueError with the expected form."""
     scheme = SCHEMES.get(raw.partition(":")[0])
     if scheme is None:
-        raise ValueError(_unknown_scheme(raw.partition(":")[0]))
+        missing = "" if "://" in raw else "; it has no scheme: write one of these before it"
+        raise ValueError(_unknown_scheme(raw.partition(":")[0], missing))
     if scheme.kind in ("stdout", "file"):
         parts = urlsplit(raw)
     elif not raw.isascii():
@@ -257,15 +258,18 @@ def parse(raw: str) -> Url:
     return Url(parts, scheme.show_path)
 
 
-def _unknown_scheme(name: str) -> str:
-    """Return the sentence about a scheme that is none. It does not repeat the text, which may hold a secret."""
+def _unknown_scheme(name: str, missing: str) -> str:
+    """Return the sentence about a scheme that is none. It does not repeat the text, which may hold a secret.
+
+    `missing` is the end of the sentence if no scheme is similar.
+    """
     from difflib import get_close_matches  # noqa: PLC0415 - only after a mistake
 
     close = get_close_matches(name, [*SCHEMES], 1)
     if close:
         return f"expected a known scheme; did you mean {SCHEMES[close[0]].url_form}?"
     url_forms = list(dict.fromkeys(scheme.url_form for scheme in SCHEMES.values()))
-    return f"expected {', '.join(url_forms[:-1])} or {url_forms[-1]}"
+    return f"expected {', '.join(url_forms[:-1])} or {url_forms[-1]}{missing}"
 
 
 def _parse_brokers(raw: str, scheme: Scheme) -> Url:

@@ -21,6 +21,7 @@ from operator import attrgetter
 from typing import Protocol
 
 from sidecars.chassis.runtime import descriptors
+from sidecars.chassis.runtime.file_io import not_regular
 from sidecars.logshipper.config.input_settings import InputSettings
 from sidecars.logshipper.config.limits import MAX_FILES
 from sidecars.logshipper.input import rotated_file_gaps
@@ -195,7 +196,7 @@ class Listing:
     def _add(self, match: globs.Match, name: str) -> None:
         path, status = match
         if not stat.S_ISREG(status.st_mode):
-            self._refused(path, OSError(errno.EINVAL, "it is no regular file", path), "")
+            self._refused(path, OSError(errno.EINVAL, not_regular(status.st_mode), path), "")
             return
         self.matched.add(name)
         key, owner = file_key(status), status.st_uid

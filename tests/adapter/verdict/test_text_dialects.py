@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sidecars.adapter.verdict.dialects import agent_line, render_verdict
-from sidecars.adapter.verdict.verdict import Check, Status, Verdict, verdict_of
+from sidecars.adapter.verdict.verdict import NO_RESPONSE, Check, Status, Verdict, verdict_of
 from tests.adapter.verdicts import VERDICTS, body
 
 # -- text ---------------------------------------------------------------------------------------------------------
@@ -21,6 +21,21 @@ def test_text_has_a_line_for_the_whole_and_one_for_each_check() -> None:
         "memory warn (0.95, wanted < 0.9): used_bytes is 0.95, wanted < 0.9",
         "queue fail: no series queue_length",
     ]
+
+
+def test_text_has_the_cause_of_an_app_without_a_response_once() -> None:
+    rules = [Check(name, "fail", NO_RESPONSE, app="cart", is_rule=True) for name in ("up", "depth")]
+    silent = verdict_of(
+        [Check("app", "fail", "connection refused", app="cart"), *rules, Check("db", "pass", app="shop")]
+    )
+    named = verdict_of([Check("app", "fail", "connection refused", app="cart"), Check("db", "fail", "it is down")])
+
+    assert render_verdict(silent, "text", "/health").body.decode().splitlines() == [
+        "fail: cart/app: connection refused",
+        *("cart/app fail", "cart/up fail", "cart/depth fail", "shop/db pass"),
+    ]
+    assert "cart/app fail: connection refused" in render_verdict(named, "text", "/health").body.decode()
+    assert "cart/up fail: no data" in render_verdict(verdict_of(rules), "text", "/health").body.decode()
 
 
 def test_consul_reads_text_without_what_changes_from_check_to_check() -> None:

@@ -109,10 +109,10 @@ def test_a_file_on_the_way_is_no_directory(root: Root) -> None:
         root.open_file("a/b/file/below")
 
 
-@pytest.mark.parametrize("name", ["fifo", "a"])
-def test_only_a_regular_file_is_opened_and_no_fifo_is_waited_for(root: Root, name: str) -> None:
+@pytest.mark.parametrize(("name", "kind"), [("fifo", "a pipe"), ("a", "a directory")])
+def test_only_a_regular_file_is_opened_and_no_fifo_is_waited_for(root: Root, name: str, kind: str) -> None:
     os.mkfifo(f"{root.path}/fifo")
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match=f"it is {kind}"):
         os.close(root.open_file(name))
 
 
@@ -121,7 +121,7 @@ def test_a_file_that_we_write_has_one_name_and_is_ours(root: Root) -> None:
     with pytest.raises(NotOurFile, match="second name"):
         root.open_own("hard", os.O_RDWR)
     os.mkfifo(f"{root.path}/fifo")
-    with pytest.raises(NotOurFile, match="no regular file"):
+    with pytest.raises(NotOurFile, match="it is a pipe"):
         root.open_own("fifo", os.O_RDWR)
 
 

@@ -101,7 +101,7 @@ def test_a_setting_is_taken_by_the_sinks_that_use_it_and_refused_by_the_others(s
         assert found == []
     else:
         for name in VALUES[field]:
-            assert f"LOGSHIPPER_{name} is set, but {scheme}: has no use for it" in found
+            assert f"LOGSHIPPER_{name} is set, but {scheme}: has no use for it: leave it out" in found
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd", "snappy", "lz4"])
@@ -171,16 +171,22 @@ def test_a_url_that_cannot_be_sent_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "form"),
+    ("url", "shown", "form"),
     [
-        ("splunk+htps://h:8088", "splunk+http(s)://host[:port]?"),
-        ("otlp://h", "otlp+http(s)://host[:port]?"),
-        ("kafka+ssl://h/t", "kafka(+tls)://host[:port][,host[:port]…]/topic?"),
-        ("http//h", "http(s)://host[:port]/path?"),
+        ("splunk+htps://h:8088", "splunk+htps://h:8088", "splunk+http(s)://host[:port]?"),
+        ("otlp://h", "***", "otlp+http(s)://host[:port]?"),
+        ("kafka+ssl://h/t", "***", "kafka(+tls)://host[:port][,host[:port]…]/topic?"),
+        ("http//h", "***", "http(s)://host[:port]/path?"),
     ],
 )
-def test_a_scheme_that_is_close_to_a_known_one_is_told_its_form(url: str, form: str) -> None:
-    assert problems({"SINK": url}) == [f"LOGSHIPPER_SINK=***: expected a known scheme; did you mean {form}"]
+def test_a_scheme_that_is_close_to_a_known_one_is_told_its_form(url: str, shown: str, form: str) -> None:
+    assert problems({"SINK": url}) == [f"LOGSHIPPER_SINK={shown}: expected a known scheme; did you mean {form}"]
+
+
+def test_a_sink_without_a_scheme_is_shown_and_told_what_it_lacks() -> None:
+    (problem,) = problems({"SINK": "127.0.0.1:3100"})
+    assert problem.startswith("LOGSHIPPER_SINK=127.0.0.1:3100: expected ")
+    assert problem.endswith("; it has no scheme: write one of these before it")
 
 
 def test_a_malformed_url_is_told_the_form_of_its_scheme() -> None:

@@ -46,7 +46,7 @@ def _kind(sink: SinkSettings) -> str:
 
 def _scheme_with(field: str) -> _SinkNeed:
     def why(sink: SinkSettings, _beside: Beside) -> str:
-        return "" if field in sink_registry.of(sink.url).uses else f"{sink.url.scheme}: has no use for it"
+        return "" if field in sink_registry.of(sink.url).uses else f"{sink.url.scheme}: has no use for it: leave it out"
 
     return why
 
@@ -59,7 +59,7 @@ def _auth_for(field: str) -> _SinkNeed:
             return ""
         auth = beside("sink_auth")
         if sink.sink_auth:
-            return f"{auth}={sink.sink_auth} has no use for it"
+            return f"{auth}={sink.sink_auth} has no use for it: leave it out"
         return f"{auth} is not: set it to {' or '.join(filter(None, kinds))}"
 
     return why
@@ -114,7 +114,7 @@ def _mechanism(sink: SinkSettings, beside: Beside) -> str:
 def _bearer(sink: SinkSettings, beside: Beside) -> str:
     if sink.sink_sasl in (None, "oauthbearer"):
         return _mechanism(sink, beside)
-    return f"{beside('sink_sasl')}={sink.sink_sasl} has no use for it"
+    return f"{beside('sink_sasl')}={sink.sink_sasl} has no use for it: leave it out"
 
 
 def _oauthbearer(sink: SinkSettings, beside: Beside) -> str:
