@@ -324,7 +324,7 @@ GREEDY = Life(
         ),
     ),
     {**SHIPS, "LOGSHIPPER_DRAIN_TIMEOUT": "1s"},
-    ends=frozenset({0, 74}),
+    ends=frozenset({0, 69, 74}),  # 69: a busy machine reads not all of the zeros before the end
 )
 
 LIVES = (LINKS, KINDS, NAMES, STORMS, DELETES, GREEDY)

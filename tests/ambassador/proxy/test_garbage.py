@@ -60,7 +60,7 @@ def test_a_request_of_http2_leaves_nothing() -> None:
     with Http2Pair() as pair:
 
         def serve() -> None:
-            stream = pair.ask("/a", "POST", b"order")
+            stream = pair.ask("/a", "PUT", b"order")  # a POST needs a connection that was used a second ago
             pair.connection.data_received(OK)
             pair.turn()
             assert pair.got[stream].body == b"ok"
