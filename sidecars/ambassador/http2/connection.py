@@ -298,6 +298,7 @@ class Connection(ReceivingHalf):
                 raise ProtocolError(FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS has a payload")
             if self._losses:
                 self._change_credit(-self._losses.pop(0))
+                self._announce_window()
             return
         self.peer.apply(cutter.payload(), of_server=self.is_client)
         self._emit(frame_head(0, SETTINGS, ACK, 0))

@@ -37,7 +37,7 @@ from sidecars.ambassador.http2.heads import (
 from sidecars.ambassador.http2.peer_settings import INITIAL_WINDOW_SIZE
 from sidecars.ambassador.http2.sending import SendingHalf
 from sidecars.ambassador.http2.streams import ENDED_BY_PEER, ENDED_BY_US, NOT_RESET, Stream
-from sidecars.ambassador.http2.work_limits import MOST_INTERIM
+from sidecars.ambassador.http2.work_limits import MOST_INTERIM, MOST_UNACKNOWLEDGED
 
 STREAM_WINDOW: Final = 256 * 1024  # bytes that a peer may send on one stream before they are taken
 SMALL_WINDOW: Final = 4096  # the same while memory is short
@@ -53,6 +53,7 @@ class ReceivingHalf(SendingHalf):
         self._touched: list[Stream] = []
         self._receive_window: int = FIRST_WINDOW
         self._stream_window: int = STREAM_WINDOW
+        self._announced: int = STREAM_WINDOW
         self._new_window: int = STREAM_WINDOW  # what the peer may send on a new stream, for all that we know
         self._last_accepted: int = MAX_WINDOW  # new streams above it are ignored, after our GOAWAY
 
@@ -239,27 +240,29 @@ class ReceivingHalf(SendingHalf):
         self._receive_window = MAX_WINDOW
 
     def _set_window(self, window: int) -> None:
-        """Give each stream so much credit from now on, also those that are open (section 6.9.2).
+        """Give each stream so much credit from now on, also those that are open (section 6.9.2)."""
+        self._stream_window = window
+        self._announce_window()
+        self._change_credit(0)
 
-        The peer has less once it acknowledges that: what it has sent before is in order.
-        """
-        more = window - self._stream_window
-        if more:
-            self._stream_window = window
-            self._send_settings(settings_frame([(INITIAL_WINDOW_SIZE, window)]), max(0, -more))
+    def _announce_window(self) -> None:
+        """Announce the window, or do it later if the peer acknowledges nothing: what is told to it would pile up."""
+        more = self._stream_window - self._announced
+        if more and len(self._losses) < MOST_UNACKNOWLEDGED:
+            self._announced = self._stream_window
+            self._send_settings(settings_frame([(INITIAL_WINDOW_SIZE, self._announced)]), max(0, -more))
             self._change_credit(max(0, more))
 
     def _change_credit(self, more: int) -> None:
-        if more:
-            self._new_window += more
-            for stream in self.streams.values():
-                stream.receive_window += more
-                self._give_credit(stream)
+        self._new_window += more
+        for stream in self.streams.values():
+            stream.receive_window += more
+            self._give_credit(stream)
 
     def _give_credit(self, stream: Stream) -> None:
         """Let the peer send more on this stream, if half of its window has been taken."""
         if not stream.is_received:
-            most = self._stream_window
+            most = min(self._stream_window, self._announced)
             increment = most - stream.receive_window - stream.held
             if increment * 2 >= most:
                 stream.receive_window += increment

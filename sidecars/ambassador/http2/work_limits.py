@@ -28,6 +28,7 @@ _BLOCK: Final = 64 * 1024  # bytes
 _BLOCK_FRAMES: Final = 16
 STREAMS_EACH: Final = 100  # that are open at once on a connection, unless the peer allows fewer
 MOST_INTERIM: Final = 64  # 1xx responses before the final one
+MOST_UNACKNOWLEDGED: Final = 4  # SETTINGS of ours
 STREAMS_A_PLACE: Final = 3  # streams of HTTP/2 that take as much memory as a connection of HTTP/1.1
 
 

@@ -282,10 +282,23 @@ def test_while_memory_is_short_a_stream_gets_less_and_never_nothing() -> None:
         connection.receive(data(1, bytes(4096)))
     assert credit_of(written(connection), 1) == 16 * 4096
     connection.keep_small(small=False)
-    assert settings_frame((INITIAL_WINDOW_SIZE, 256 * 1024)) in b"".join(connection.output())
+    assert b"".join(connection.output()) == settings_frame((INITIAL_WINDOW_SIZE, 256 * 1024))  # and no credit twice
     for _ in range(16):
         connection.receive(data(1, bytes(16_384)))
     assert recorder.broken is None
+
+
+def test_an_app_that_acknowledges_nothing_is_told_little_more() -> None:
+    connection, _ = server()
+    for _ in range(100):
+        connection.keep_small(small=True)
+        connection.keep_small(small=False)
+    assert [each.kind for each in written(connection)] == [SETTINGS] * 3  # and the first ones
+    connection.keep_small(small=True)
+    connection.receive(frame(SETTINGS, ACK, 0) * 4)
+    assert connection.output() == []  # it knows of the small window
+    connection.keep_small(small=False)
+    assert [each.kind for each in written(connection)] == [SETTINGS]
 
 
 def test_an_app_that_does_not_know_yet_that_memory_is_short_may_use_the_window_it_was_given() -> None:
