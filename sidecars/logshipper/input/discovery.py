@@ -174,12 +174,11 @@ class Listing:
         paths: dict[str, str] = {}
         for folder, modified in folders.items():
             yield
-            if not rotated_file_gaps.any_numbered(modified):
-                continue
-            with contextlib.suppress(OSError), descriptors.reserved():
-                names = [entry.name for entry in islice(self._volumes.scan(folder), _MOST_NAMES)]
-                gaps = rotated_file_gaps.missing(names, modified)
-                paths |= {f"{folder}/{log}": f"{folder}/{name}" for log, name in gaps.items()}
+            if rotated_file_gaps.any_numbered(modified):
+                with contextlib.suppress(OSError), descriptors.reserved():
+                    names = [entry.name for entry in islice(self._volumes.scan(folder), _MOST_NAMES)]
+                    gaps = rotated_file_gaps.missing(names, modified)
+                    paths |= {f"{folder}/{log}": f"{folder}/{name}" for log, name in gaps.items()}
         return paths
 
     def _refused_path(
