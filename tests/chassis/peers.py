@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,18 @@ from contextlib import contextmanager
 from tests.support import free_port
 
 Behaviour = Callable[[bytes], bytes]
+
+_LENGTH = re.compile(rb"\r\nContent-Length: *(\d+)\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\nTransfer-Encoding: *chunked\r\n", re.IGNORECASE)
+
+
+def is_whole(request: bytes) -> bool:
+    """Return True if the head has come, and the body whose length it says, or the last chunk of one."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    if not end or _CHUNKED.search(head + b"\r\n"):
+        return bool(end) and body.endswith(b"0\r\n\r\n")
+    length = _LENGTH.search(head + b"\r\n")
+    return len(body) >= (int(length[1]) if length else 0)
 
 
 class Peer:
@@ -25,7 +38,7 @@ class Peer:
                 self.request.settimeout(30)
                 data = b""
                 try:
-                    while b"\r\n\r\n" not in data and (more := self.request.recv(65536)):
+                    while not is_whole(data) and (more := self.request.recv(65536)):
                         data += more
                         peer.received += more
                     self.request.sendall(behaviour(data))
