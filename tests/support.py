@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ UNITS = "units"  # profile of Hypothesis with few examples, for `pytest --units`
 PATIENCE = 120.0  # seconds; generous, since a busy machine is no failure
 
 _ports = free_ports()
+_next_port = threading.Lock()  # tests start servers in threads, too
 
 T = TypeVar("T")
 
@@ -45,7 +47,8 @@ def examples(count: int, **more: Any) -> settings:
 
 def free_port() -> int:
     """Return a free TCP port on loopback, never the same one twice, and none that another process of tests has got."""
-    return next(_ports)
+    with _next_port:
+        return next(_ports)
 
 
 def wait_until(condition: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:

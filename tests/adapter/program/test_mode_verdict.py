@@ -277,4 +277,4 @@ def test_status_tells_the_components_of_a_health_document(adapter: StartAdapter)
         "db": ("fail", "component"),
         "disk": ("pass", "component"),
     }
-    assert found["verdict"]["statuses"] == [0.0]
+    assert [each for each in found["verdict"]["statuses"] if each is not None] == [0.0]  # the next second has none
